@@ -1,0 +1,90 @@
+// Package alert tells people: it routes an alert to channels, keeps one
+// notification per channel in an outbox that is written together with the
+// incident, delivers each at least once and records a receipt.
+//
+// It does not decide what deserves an alert (internal/guard does) and knows no
+// channel's protocol (alert/<channel> does).
+package alert
+
+import (
+	"context"
+	"time"
+
+	"cmkguard/internal/risk"
+)
+
+// Lifecycle is where in its life the alerted problem is.
+type Lifecycle string
+
+// The lifecycle states.
+const (
+	Trigger Lifecycle = "trigger" // a problem opened
+	Update  Lifecycle = "update"  // it changed
+	Resolve Lifecycle = "resolve" // it was read back as fixed
+	Notice  Lifecycle = "notice"  // something happened that is no problem: a rotation done
+)
+
+// Alert is one message about one incident. Text fields may hold names that
+// came from events: channels escape them.
+type Alert struct {
+	ID        string        `json:"id"`       // unique per message
+	DedupKey  string        `json:"dedupKey"` // stable per incident: same for trigger, update, resolve; at most 255 bytes
+	GroupKey  string        `json:"groupKey"` // what may be sent together: the vault or the key
+	Lifecycle Lifecycle     `json:"lifecycle"`
+	Severity  risk.Severity `json:"severity"`
+	Check     string        `json:"check,omitempty"`
+	Title     string        `json:"title"`   // one line: what and where
+	What      string        `json:"what"`    // what is wrong
+	Subject   string        `json:"subject"` // event.Subject.String
+	Since     time.Time     `json:"since"`
+	Impact    []Impact      `json:"impact,omitempty"` // clusters that break
+	Breaks    string        `json:"breaks,omitempty"`
+	By        *time.Time    `json:"by,omitempty"`
+	Done      []string      `json:"done,omitempty"` // what we did or hold, with the reason
+	Next      []string      `json:"next,omitempty"` // what a person does, commands first
+	Ref       string        `json:"ref"`            // correlation id: signal or plan
+	Evidence  []string      `json:"evidence,omitempty"`
+	// Banners.
+	DryRun     bool `json:"dryRun,omitempty"`
+	Drill      bool `json:"drill,omitempty"`
+	Unrecorded bool `json:"unrecorded,omitempty"` // storage refused the record; it will follow
+}
+
+// Impact is one cluster that is hit.
+type Impact struct {
+	Cluster string `json:"cluster"` // ARM id
+	Name    string `json:"name"`
+	Owner   string `json:"owner,omitempty"` // from the owner tag
+}
+
+// NotificationState is where a delivery stands.
+type NotificationState string
+
+// The states of a delivery.
+const (
+	Pending NotificationState = "pending"
+	Sent    NotificationState = "sent"
+	Poison  NotificationState = "poison" // given up; can be replayed
+)
+
+// Notification is one delivery of an alert to one channel: the outbox row.
+type Notification struct {
+	Schema     int               `json:"schema"`
+	ID         string            `json:"id"` // alert id + channel
+	Alert      Alert             `json:"alert"`
+	Channel    string            `json:"channel"`
+	State      NotificationState `json:"state"`
+	Attempt    int               `json:"attempt"`
+	NextAt     time.Time         `json:"nextAt"`
+	SentAt     *time.Time        `json:"sentAt,omitempty"`
+	ProviderID string            `json:"providerId,omitempty"`
+	LastError  string            `json:"lastError,omitempty"`
+}
+
+// Channel delivers one alert. Send returns the provider's id for it. Errors are
+// classified (internal/fault): Transient and Unknown are tried again, Invalid
+// and Denied are given up. It must be safe to send the same alert twice: the
+// alert's ID is the provider's idempotency key where there is one.
+type Channel interface {
+	Send(ctx context.Context, a Alert) (providerID string, err error)
+}

@@ -1,0 +1,71 @@
+// Package event turns what Azure sends into signals: one normalised hint that
+// something about a subject may have changed. Parsers are tolerant of schema,
+// case and number format, and strict about where a subject lives.
+//
+// A signal decides nothing. Whoever takes one reads the live state.
+package event
+
+import (
+	"time"
+
+	"cmkguard/internal/azureid"
+)
+
+// Kind is what a signal hints at.
+type Kind string
+
+// The kinds that Key Vault's Event Grid source can hint at.
+const (
+	KeyNearExpiry       Kind = "key-near-expiry"
+	KeyExpired          Kind = "key-expired"
+	KeyNewVersion       Kind = "key-new-version"
+	AccessPolicyChanged Kind = "access-policy-changed"
+)
+
+// SubjectKind is the kind of thing that a signal is about.
+type SubjectKind string
+
+// The kinds of subject.
+const (
+	SubjectKey      SubjectKind = "key"
+	SubjectVault    SubjectKind = "vault"
+	SubjectCluster  SubjectKind = "cluster"
+	SubjectIdentity SubjectKind = "identity"
+	SubjectScope    SubjectKind = "scope"
+)
+
+// Subject is what a signal, an incident or a plan is about. ID is in the form
+// to compare: azureid.Key.ID for a key, azureid.Resource.Key otherwise.
+type Subject struct {
+	Kind SubjectKind `json:"kind"`
+	ID   string      `json:"id"`
+}
+
+// String returns "kind:id".
+func (s Subject) String() string { return string(s.Kind) + ":" + s.ID }
+
+// Signal is one normalised event. Claims of the event beyond the subject (the
+// version that it names, its expiry) are kept to be compared with live state,
+// never to replace it.
+type Signal struct {
+	ID      string           `json:"id"`     // the event's own id
+	Source  string           `json:"source"` // topic or source as given
+	Type    string           `json:"type"`   // the event's own type
+	Kind    Kind             `json:"kind"`
+	Subject Subject          `json:"subject"`
+	Time    time.Time        `json:"time"` // the event's own time, UTC; zero if it had none
+	Key     azureid.Key      `json:"key"`  // with version, if the event named one
+	Vault   azureid.Resource `json:"vault"`
+	// NotBefore and Expires are what the event claims; nil when null or absent.
+	NotBefore *time.Time `json:"notBefore,omitempty"`
+	Expires   *time.Time `json:"expires,omitempty"`
+	// TraceParent is the CloudEvents extension attribute, if present.
+	TraceParent string `json:"traceParent,omitempty"`
+}
+
+// Ignored is an element that was understood and is nobody's business here.
+type Ignored struct {
+	ID     string `json:"id"`
+	Type   string `json:"type"`
+	Reason string `json:"reason"`
+}

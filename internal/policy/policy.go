@@ -1,0 +1,100 @@
+// Package policy is the user's YAML policy: which clusters, what may be done by
+// itself, how much at once, who is told. Every field's zero value is safe and a
+// policy can only lower what the compiled ceilings allow.
+//
+// It decides nothing about one plan (internal/plan does).
+package policy
+
+import (
+	"time"
+
+	"cmkguard/internal/risk"
+)
+
+// Mode is what a remedy may do by itself.
+type Mode string
+
+// The modes, from the tightest.
+const (
+	Off     Mode = "off"     // not even planned
+	DryRun  Mode = "dry-run" // planned, shown, not carried out
+	Approve Mode = "approve" // held until a person approves
+	Auto    Mode = "auto"    // carried out when every gate allows it
+)
+
+// Rank orders modes from 0 (off) to 3 (auto); -1 for anything else.
+func (m Mode) Rank() int {
+	switch m {
+	case Off:
+		return 0
+	case DryRun:
+		return 1
+	case Approve:
+		return 2
+	case Auto:
+		return 3
+	}
+	return -1
+}
+
+// Policy is a parsed and checked policy.
+type Policy struct {
+	Hash     string          // SHA-256 of the file's bytes, hex; "" for the built-in default
+	File     string          // where it came from
+	Pause    bool            // nothing is changed anywhere; alerts still leave
+	Remedies map[string]Mode // default mode per remedy name; absent means DryRun
+	Rules    []Rule          // first match per remedy wins
+	Limits   Limits
+	Channels []Channel
+	Routes   []Route
+	// ImportedMaterial lists vault or key patterns whose material is imported
+	// (BYOK): rotate is off for them.
+	ImportedMaterial []string
+	// ConsumersMustBeKnown holds a rotation whose consumers cannot be enumerated.
+	ConsumersMustBeKnown bool
+	lines                map[string]int
+}
+
+// Rule overrides modes for what it matches.
+type Rule struct {
+	Name     string
+	Line     int
+	Match    Match
+	Remedies map[string]Mode
+}
+
+// Match selects targets; every non-empty field must match. Patterns are
+// case-insensitive with * as the only wildcard.
+type Match struct {
+	Subscriptions  []string          // ids
+	ResourceGroups []string          // patterns
+	Clusters       []string          // patterns of names or ARM ids
+	Keys           []string          // patterns of VAULT/NAME, e.g. "kv-orders/*"
+	Tags           map[string]string // of the cluster; value patterns
+}
+
+// Limits are the policy's numbers.
+type Limits struct {
+	Risk             risk.Limits
+	MinVersionAge    time.Duration // rotate: youngest newest version that may be rotated (7 days)
+	RotationsPerDay  int           // cap over all keys, counted in consumers' keys (10)
+	ConsumersPerRun  int           // cap of clusters that one rotation may touch (20)
+	RotationDueGuard time.Duration // hold if Key Vault's own rotation is due this soon (7 days)
+}
+
+// Channel is one place to send alerts to.
+type Channel struct {
+	Name      string
+	Kind      string // "console", "webhook", "eventgrid"
+	URL       string // webhook and eventgrid
+	SecretRef string // name of the setting that holds the secret; never the secret
+	Line      int
+}
+
+// Route sends alerts of at least MinSeverity to channels. All matching routes
+// apply.
+type Route struct {
+	MinSeverity risk.Severity
+	Channels    []string
+	Line        int
+}

@@ -1,0 +1,93 @@
+// Package risk asks the checks of a wiring and answers each with a verdict:
+// ok, broken or unknown, always with the reason and the reads behind it. It is
+// pure: facts, limits and now go in, values come out.
+//
+// It plans nothing and tells nobody.
+package risk
+
+import (
+	"time"
+
+	"cmkguard/internal/event"
+)
+
+// Answer is a verdict's three-valued answer.
+type Answer string
+
+// The answers. Unknown is never shown or counted as OK.
+const (
+	OK      Answer = "ok"
+	Broken  Answer = "broken"
+	Unknown Answer = "unknown"
+)
+
+// Severity orders verdicts, incidents and alerts.
+type Severity string
+
+// The severities, worst first.
+const (
+	Critical Severity = "critical"
+	High     Severity = "high"
+	Medium   Severity = "medium"
+	Low      Severity = "low"
+	Info     Severity = "info"
+)
+
+// Rank returns 5 for critical down to 1 for info, 0 for anything else.
+func (s Severity) Rank() int {
+	switch s {
+	case Critical:
+		return 5
+	case High:
+		return 4
+	case Medium:
+		return 3
+	case Low:
+		return 2
+	case Info:
+		return 1
+	}
+	return 0
+}
+
+// Evidence is one read that a verdict rests on.
+type Evidence struct {
+	Call  string    `json:"call"`
+	At    time.Time `json:"at"`
+	Value string    `json:"value"` // short, for people; no secrets
+}
+
+// Verdict is the answer of one check about one subject.
+type Verdict struct {
+	Check    string        `json:"check"` // CMK-001...
+	Title    string        `json:"title"`
+	Subject  event.Subject `json:"subject"`
+	Cluster  string        `json:"cluster"` // ARM id of the cluster whose wiring was judged, lower case
+	Answer   Answer        `json:"answer"`
+	Why      string        `json:"why"`
+	Severity Severity      `json:"severity"`
+	Reasons  []string      `json:"reasons,omitempty"` // why this severity
+	Breaks   string        `json:"breaks,omitempty"`  // what breaks if it stays
+	By       *time.Time    `json:"by,omitempty"`      // and by when, if that is known
+	Remedy   string        `json:"remedy,omitempty"`  // name of the remedy that could fix it
+	Guidance string        `json:"guidance"`          // what a person does
+	Evidence []Evidence    `json:"evidence"`
+}
+
+// Limits are the policy's numbers that checks compare with.
+type Limits struct {
+	ExpiryWarning time.Duration // CMK-013: warn this long before expiry (default 30 days)
+	AdoptionWait  time.Duration // CMK-024: how long a v2 cluster may take to follow (2 hours, redis-cmk fact 1)
+	GrantSettle   time.Duration // CMK-050: a grant younger than this is pending (10 minutes, redis-cmk 2.7.9)
+	SensitiveTags map[string][]string
+}
+
+// Defaults returns the limits that hold where the policy says nothing.
+func Defaults() Limits {
+	return Limits{
+		ExpiryWarning: 30 * 24 * time.Hour,
+		AdoptionWait:  2 * time.Hour,
+		GrantSettle:   10 * time.Minute,
+		SensitiveTags: map[string][]string{"dataClassification": {"confidential", "restricted", "secret"}},
+	}
+}
