@@ -6,9 +6,11 @@
 package event
 
 import (
+	"strings"
 	"time"
 
 	"cmkguard/internal/azureid"
+	"cmkguard/internal/canonical"
 )
 
 // Kind is what a signal hints at.
@@ -68,4 +70,13 @@ type Ignored struct {
 	ID     string `json:"id"`
 	Type   string `json:"type"`
 	Reason string `json:"reason"`
+}
+
+// DedupKey returns the signal's identity: what CloudEvents says makes an event
+// the same one, source and id. It is a hash (64 hexadecimal digits), so that
+// any store can take it as a key. Two deliveries of one event share it, in
+// whichever schema they came.
+func (s Signal) DedupKey() string {
+	source := strings.ToLower(strings.TrimRight(strings.TrimSpace(s.Source), "/"))
+	return canonical.Hash([]byte(source + "\n" + s.ID))
 }
