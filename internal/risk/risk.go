@@ -65,7 +65,7 @@ type Verdict struct {
 	Cluster  string        `json:"cluster"` // ARM id of the cluster whose wiring was judged, lower case
 	Answer   Answer        `json:"answer"`
 	Why      string        `json:"why"`
-	Severity Severity      `json:"severity"`
+	Severity Severity      `json:"severity"`          // of the problem; for ok and unknown, what it would be if broken
 	Reasons  []string      `json:"reasons,omitempty"` // why this severity
 	Breaks   string        `json:"breaks,omitempty"`  // what breaks if it stays
 	By       *time.Time    `json:"by,omitempty"`      // and by when, if that is known
@@ -76,10 +76,11 @@ type Verdict struct {
 
 // Limits are the policy's numbers that checks compare with.
 type Limits struct {
-	ExpiryWarning time.Duration // CMK-013: warn this long before expiry (default 30 days)
-	AdoptionWait  time.Duration // CMK-024: how long a v2 cluster may take to follow (2 hours, redis-cmk fact 1)
-	GrantSettle   time.Duration // CMK-050: a grant younger than this is pending (10 minutes, redis-cmk 2.7.9)
-	SensitiveTags map[string][]string
+	ExpiryWarning time.Duration       // CMK-013: warn this long before expiry (default 30 days)
+	AdoptionWait  time.Duration       // CMK-024: how long a v2 cluster may take to follow (2 hours, redis-cmk fact 1)
+	GrantSettle   time.Duration       // CMK-050: a grant younger than this is pending (10 minutes, redis-cmk 2.7.9)
+	SensitiveTags map[string][]string // tag name to the values that mark sensitive data, any case
+	MaxFactAge    time.Duration       // a fact older than this is not judged: unknown (15 minutes)
 }
 
 // Defaults returns the limits that hold where the policy says nothing.
@@ -89,5 +90,26 @@ func Defaults() Limits {
 		AdoptionWait:  2 * time.Hour,
 		GrantSettle:   10 * time.Minute,
 		SensitiveTags: map[string][]string{"dataClassification": {"confidential", "restricted", "secret"}},
+		MaxFactAge:    15 * time.Minute,
 	}
+}
+
+// orDefaults fills what is not positive: a limit of zero is a forgotten one,
+// and judging by it would call every grant settled and every version late.
+func (l Limits) orDefaults() Limits {
+	d := Defaults()
+	pick := func(v, def time.Duration) time.Duration {
+		if v > 0 {
+			return v
+		}
+		return def
+	}
+	l.ExpiryWarning = pick(l.ExpiryWarning, d.ExpiryWarning)
+	l.AdoptionWait = pick(l.AdoptionWait, d.AdoptionWait)
+	l.GrantSettle = pick(l.GrantSettle, d.GrantSettle)
+	l.MaxFactAge = pick(l.MaxFactAge, d.MaxFactAge)
+	if l.SensitiveTags == nil {
+		l.SensitiveTags = d.SensitiveTags
+	}
+	return l
 }
