@@ -1,0 +1,102 @@
+// Package incident is the life of one problem: opened, updated, resolved. It
+// is pure: the stored incident and a new verdict go in, the next incident and
+// what changed come out. An incident's identity is subject + check.
+//
+// It neither stores nor alerts.
+package incident
+
+import (
+	"time"
+
+	"cmkguard/internal/event"
+	"cmkguard/internal/risk"
+	"cmkguard/internal/store"
+)
+
+// State is where an incident stands.
+type State string
+
+// The states. Uncertain is an open question: the check could not be answered.
+const (
+	Open      State = "open"
+	Resolved  State = "resolved"
+	Uncertain State = "uncertain"
+)
+
+// Incident is one problem over its life.
+type Incident struct {
+	Schema   int           `json:"schema"`
+	Check    string        `json:"check"`
+	Subject  event.Subject `json:"subject"`
+	State    State         `json:"state"`
+	Opened   time.Time     `json:"opened"`
+	Changed  time.Time     `json:"changed"`
+	Verdict  risk.Verdict  `json:"verdict"` // the latest that changed it
+	Episodes int           `json:"episodes"`
+	Doing    string        `json:"doing,omitempty"` // what we do or hold, as last told to people
+}
+
+// Change is what a verdict did to an incident.
+type Change string
+
+// The changes. Nothing changed is the zero value.
+const (
+	None    Change = ""
+	Opened  Change = "opened"
+	Updated Change = "updated"
+	Cleared Change = "resolved"
+	Blurred Change = "uncertain" // it can no longer, or not yet, be answered
+)
+
+// RowKey returns the incident's row in its subject's partition.
+func RowKey(check string) string { return "incident~" + check }
+
+// Partition returns the partition of everything about a subject.
+func Partition(s event.Subject) string { return store.Name(string(s.Kind), s.ID) }
+
+// DedupKey returns the stable key of a problem's alerts.
+func (i Incident) DedupKey() string {
+	return "cmkguard/" + i.Check + "/" + Partition(i.Subject)
+}
+
+// Next returns what prev (nil: never seen) becomes under v. An unknown answer
+// never resolves an open incident, and an ok answer never opens one.
+func Next(prev *Incident, v risk.Verdict, now time.Time) (Incident, Change) {
+	if prev == nil {
+		return first(v, now)
+	}
+	next := *prev
+	switch {
+	case v.Answer == risk.OK && prev.State == Resolved, v.Answer == risk.Unknown && prev.State != Resolved:
+		return next, None
+	case v.Answer == risk.OK:
+		v.Severity = prev.Verdict.Severity // who was told of the problem is told of its end
+		next.State, next.Changed, next.Verdict, next.Doing = Resolved, now.UTC(), v, ""
+		return next, Cleared
+	case v.Answer == risk.Unknown:
+		next.State, next.Changed, next.Verdict = Uncertain, now.UTC(), v
+		return next, Blurred
+	case prev.State != Open:
+		next.State, next.Opened, next.Changed, next.Verdict = Open, now.UTC(), now.UTC(), v
+		next.Episodes++
+		return next, Opened
+	case v.Severity != prev.Verdict.Severity || v.Breaks != prev.Verdict.Breaks:
+		next.Changed, next.Verdict = now.UTC(), v
+		return next, Updated
+	}
+	return next, None
+}
+
+func first(v risk.Verdict, now time.Time) (Incident, Change) {
+	i := Incident{Schema: 1, Check: v.Check, Subject: v.Subject, Opened: now.UTC(), Changed: now.UTC(), Verdict: v}
+	switch v.Answer {
+	case risk.Broken:
+		i.State, i.Episodes = Open, 1
+		return i, Opened
+	case risk.Unknown:
+		i.State = Uncertain
+		return i, Blurred
+	case risk.OK:
+	}
+	return Incident{}, None
+}

@@ -1,0 +1,330 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"cmkguard/internal/policy"
+	"cmkguard/internal/risk"
+	"cmkguard/internal/wiring"
+)
+
+// Answer is a gate's answer.
+type Answer string
+
+// The answers, from best to worst.
+const (
+	Allow  Answer = "allow"
+	Hold   Answer = "hold"   // not now, or not without a person
+	Refuse Answer = "refuse" // not ever with these facts and this policy
+)
+
+// Ruling is one gate's answer with its reason.
+type Ruling struct {
+	Gate   string     `json:"gate"`
+	Answer Answer     `json:"answer"`
+	Reason string     `json:"reason"`
+	Until  *time.Time `json:"until,omitempty"` // a hold that time lifts
+}
+
+// Inputs are what gates compare a plan with.
+type Inputs struct {
+	Policy   *policy.Policy
+	Observe  string // not empty: observing only, and why (bad policy, missing setting)
+	CanWrite bool   // a remediator credential is configured
+	Rotated  int    // rotations that were started in the last 24 hours
+	Now      time.Time
+}
+
+// Verdict is the worst of the rulings; an empty list is a Hold, because no
+// gate was asked.
+func Verdict(rs []Ruling) Answer {
+	if len(rs) == 0 {
+		return Hold
+	}
+	out := Allow
+	for _, r := range rs {
+		switch {
+		case r.Answer == Refuse:
+			return Refuse
+		case r.Answer != Allow:
+			out = Hold
+		}
+	}
+	return out
+}
+
+// Holding returns the rulings that do not allow.
+func Holding(rs []Ruling) []Ruling {
+	var out []Ruling
+	for _, r := range rs {
+		if r.Answer != Allow {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+type gate func(Plan, Facts, Inputs) Ruling
+
+// Gates asks every gate of the plan. All answer, so that a person sees every
+// reason at once and not one per try.
+func Gates(p Plan, f Facts, in Inputs) []Ruling {
+	list := []gate{gateObserve, gatePause, gateCredential, gateMode, gateConsumers, gateFollow}
+	if p.Remedy == Rotate {
+		list = append(list, gateMaterial, gateNewest, gateAge, gateDue, gateCap)
+	} else {
+		list = append(list, gateProvenance)
+	}
+	out := make([]Ruling, 0, len(list))
+	for _, g := range list {
+		out = append(out, g(p, f, in))
+	}
+	return out
+}
+
+func allow(gate, format string, args ...any) Ruling {
+	return Ruling{Gate: gate, Answer: Allow, Reason: fmt.Sprintf(format, args...)}
+}
+
+func hold(gate, format string, args ...any) Ruling {
+	return Ruling{Gate: gate, Answer: Hold, Reason: fmt.Sprintf(format, args...)}
+}
+
+func gateObserve(_ Plan, _ Facts, in Inputs) Ruling {
+	if in.Observe != "" {
+		return hold("observe", "observing only: %s", in.Observe)
+	}
+	return allow("observe", "settings and policy are in force")
+}
+
+func gatePause(_ Plan, _ Facts, in Inputs) Ruling {
+	if in.Policy.Pause {
+		return hold("pause", "the policy says pause: true")
+	}
+	return allow("pause", "not paused")
+}
+
+func gateCredential(_ Plan, _ Facts, in Inputs) Ruling {
+	if !in.CanWrite {
+		return hold("credential", "no remediator is configured (CMKGUARD_REMEDIATOR_CLIENT_ID), so nothing can write")
+	}
+	return allow("credential", "a remediator is configured")
+}
+
+// gateMode asks ceiling and policy for every consumer: one that is held, off or
+// dry-run holds them all, because a new version reaches every consumer.
+func gateMode(p Plan, f Facts, in Inputs) Ruling {
+	ceiling, known := Ceilings()[p.Remedy]
+	if !known {
+		return Ruling{Gate: "mode", Answer: Refuse, Reason: "remedy " + p.Remedy + " has no compiled ceiling"}
+	}
+	worst, why := ceiling, "compiled ceiling "+string(ceiling)
+	lower := func(m policy.Mode, reason string) {
+		if m.Rank() < worst.Rank() {
+			worst, why = m, reason
+		}
+	}
+	clusters := clustersOf(p, f)
+	if len(clusters) == 0 {
+		lower(in.Policy.ModeFor(p.Remedy, policy.Target{Key: f.Key}))
+	}
+	for _, c := range clusters {
+		m, reason := in.Policy.ModeFor(p.Remedy, targetOf(c, f))
+		lower(m, c.Name+": "+reason)
+	}
+	switch worst {
+	case policy.Auto:
+		return allow("mode", "auto for the key and every consumer")
+	case policy.Approve:
+		return hold("mode", "waits for an approval (%s)", why)
+	case policy.Off:
+		return Ruling{Gate: "mode", Answer: Refuse, Reason: "off (" + why + ")"}
+	case policy.DryRun:
+	}
+	return hold("mode", "dry run (%s): this is what would be done", why)
+}
+
+func targetOf(c wiring.Cluster, f Facts) policy.Target {
+	return policy.Target{
+		Subscription: c.ID.Subscription(), ResourceGroup: c.ID.ResourceGroup(),
+		Cluster: c.ID.String(), ClusterName: c.Name, Key: f.Key, Tags: c.Tags,
+	}
+}
+
+func clustersOf(p Plan, f Facts) []wiring.Cluster {
+	if p.Remedy == Rewire {
+		return []wiring.Cluster{f.Cluster}
+	}
+	return f.Consumers.Clusters
+}
+
+func gateConsumers(p Plan, f Facts, in Inputs) Ruling {
+	const name = "consumers"
+	n := len(clustersOf(p, f))
+	switch {
+	case n == 0:
+		return hold(name, "no consumer of the key can be seen (%s)", orSelf(p.ConsumersWhy, "none was found"))
+	case n > in.Policy.Limits.ConsumersPerRun:
+		return hold(name, "%d clusters would be touched, the cap is %d (limits.consumersPerRun)", n, in.Policy.Limits.ConsumersPerRun)
+	case !p.ConsumersAll && in.Policy.ConsumersMustBeKnown:
+		return hold(name, "consumers may be missing (%s) and the policy says consumersMustBeKnown", p.ConsumersWhy)
+	case !p.ConsumersAll:
+		return allow(name, "%d seen; others may exist (%s): the old version stays enabled for them", n, p.ConsumersWhy)
+	}
+	return allow(name, "%d, all that can exist in the watched subscriptions", n)
+}
+
+func orSelf(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// followChecks must be ok for a cluster to be moved or to be left to move.
+var followChecks = [...]string{"CMK-004", "CMK-005", "CMK-006", "CMK-007", "CMK-010", "CMK-011", "CMK-014", "CMK-016", "CMK-050"}
+
+// gateFollow holds unless every cluster could follow: running, well wired, its
+// identity able to unwrap. Unknown holds like broken.
+func gateFollow(p Plan, f Facts, in Inputs) Ruling {
+	const name = "preflight"
+	if len(f.Wirings) == 0 {
+		return hold(name, "no wiring was read")
+	}
+	var problems []string
+	for _, w := range f.Wirings {
+		for _, v := range risk.Evaluate(w, in.Policy.Limits.Risk, in.Now) {
+			if v.Answer != risk.OK && isFollowCheck(v.Check) {
+				problems = append(problems, fmt.Sprintf("%s %s %s: %s", w.ID.Name(), v.Check, v.Answer, v.Why))
+			}
+		}
+	}
+	if len(problems) > 0 {
+		return hold(name, "%s", strings.Join(problems, "; "))
+	}
+	return allow(name, "every cluster is Running, well wired, and its identity can unwrap")
+}
+
+func isFollowCheck(id string) bool {
+	for _, c := range followChecks {
+		if c == id {
+			return true
+		}
+	}
+	return false
+}
+
+func gateMaterial(_ Plan, f Facts, in Inputs) Ruling {
+	if yes, why := in.Policy.Imported(f.Key); yes {
+		return Ruling{Gate: "material", Answer: Refuse, Reason: why + ": import a version, then approve the rewire"}
+	}
+	return allow("material", "made inside Key Vault")
+}
+
+// gateNewest holds when the version to be replaced is not the newest: either
+// somebody rotated already, or a version of unknown origin lies on top.
+func gateNewest(_ Plan, f Facts, _ Inputs) Ruling {
+	const name = "newest"
+	if !f.Versions.OK() {
+		return hold(name, "the versions could not be read: %s", f.Versions.Why)
+	}
+	newest, ok := wiring.Newest(f.Versions.Value)
+	if !ok {
+		return hold(name, "the key has no versions")
+	}
+	if newest.Key.Version != f.Key.Version {
+		origin, why := OriginOf(newest, f.Versions.Value, f.Rotation, f.OurVersions)
+		return hold(name, "version %s is newer than %s; its origin is %s: %s", newest.Key.Version, f.Key.Version, origin, why)
+	}
+	if !newest.Enabled {
+		return hold(name, "the newest version %s is disabled; somebody may have revoked it on purpose", newest.Key.Version)
+	}
+	for _, c := range f.Consumers.Clusters {
+		if c.CMK != nil && c.CMK.Key.Version == newest.Key.Version {
+			return allow(name, "%s is the newest version and %s uses it", newest.Key.Version, c.Name)
+		}
+	}
+	origin, why := OriginOf(newest, f.Versions.Value, f.Rotation, f.OurVersions)
+	if origin == OriginUnknown {
+		return hold(name, "no cluster uses the newest version %s and its origin is unknown: %s", newest.Key.Version, why)
+	}
+	return allow(name, "%s is the newest version (%s)", newest.Key.Version, why)
+}
+
+func gateAge(_ Plan, f Facts, in Inputs) Ruling {
+	const name = "age"
+	newest, ok := wiring.Newest(f.Versions.Value)
+	if !ok {
+		return hold(name, "the age of the newest version is not known")
+	}
+	age, want := in.Now.Sub(newest.Created), in.Policy.Limits.MinVersionAge
+	if age < want {
+		until := newest.Created.Add(want)
+		r := hold(name, "the newest version is %s old; a rotation needs %s (limits.minVersionAge)", days(age), days(want))
+		r.Until = &until
+		return r
+	}
+	return allow(name, "the newest version is %s old", days(age))
+}
+
+func days(d time.Duration) string {
+	if d < 48*time.Hour {
+		return d.Round(time.Minute).String()
+	}
+	return fmt.Sprintf("%d days", int(d/(24*time.Hour)))
+}
+
+// gateDue leaves the rotation to Key Vault when its own policy is about to do
+// it: two rotators would make two versions.
+func gateDue(_ Plan, f Facts, in Inputs) Ruling {
+	const name = "key-vault-rotation"
+	if !f.Rotation.OK() {
+		return hold(name, "the rotation policy could not be read: %s", f.Rotation.Why)
+	}
+	newest, ok := wiring.Newest(f.Versions.Value)
+	if !ok {
+		return hold(name, "the key has no versions")
+	}
+	due, ok := RotationDue(newest, f.Rotation.Value)
+	if !ok {
+		return allow(name, "Key Vault will not rotate this key by itself")
+	}
+	guard := in.Policy.Limits.RotationDueGuard
+	if in.Now.Before(due.Add(slack)) && due.Sub(in.Now) < guard {
+		until := due.Add(slack)
+		r := hold(name, "Key Vault's own rotation is due %s; only verified after it", due.UTC().Format(time.RFC3339))
+		r.Until = &until
+		return r
+	}
+	return allow(name, "Key Vault's own rotation is due %s", due.UTC().Format(time.RFC3339))
+}
+
+func gateCap(_ Plan, _ Facts, in Inputs) Ruling {
+	if limit := in.Policy.Limits.RotationsPerDay; in.Rotated >= limit {
+		return hold("cap", "%d rotations were started in 24 hours, the cap is %d (limits.rotationsPerDay)", in.Rotated, limit)
+	}
+	return allow("cap", "%d of %d rotations in 24 hours", in.Rotated, in.Policy.Limits.RotationsPerDay)
+}
+
+// gateProvenance lets a cluster be moved only to a version whose maker is known.
+func gateProvenance(_ Plan, f Facts, _ Inputs) Ruling {
+	const name = "provenance"
+	if !f.Versions.OK() {
+		return hold(name, "the versions could not be read: %s", f.Versions.Why)
+	}
+	for _, v := range f.Versions.Value {
+		if v.Key.Equal(f.To) {
+			origin, why := OriginOf(v, f.Versions.Value, f.Rotation, f.OurVersions)
+			switch {
+			case origin == OriginUnknown:
+				return hold(name, "version %s: %s", f.To.Version, why)
+			case !v.Enabled:
+				return hold(name, "version %s is disabled", f.To.Version)
+			}
+			return allow(name, "version %s: %s", f.To.Version, why)
+		}
+	}
+	return hold(name, "version %s is not among the key's versions", f.To.Version)
+}
