@@ -52,7 +52,16 @@ type Policy struct {
 	ImportedMaterial []string
 	// ConsumersMustBeKnown holds a rotation whose consumers cannot be enumerated.
 	ConsumersMustBeKnown bool
-	lines                map[string]int
+	Scope                Scope
+	lines                map[string]int  // of top-level settings, by field path
+	ceilings             map[string]Mode // that Parse was given; nothing answers above them
+}
+
+// Scope limits which clusters are acted on at all. Its zero value is every
+// cluster that can be seen.
+type Scope struct {
+	Subscriptions []string // ids; empty means all
+	Exclude       []string // patterns of cluster names or ARM ids
 }
 
 // Rule overrides modes for what it matches.

@@ -1,0 +1,165 @@
+package policy
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"cmkguard/internal/risk"
+)
+
+// Channel kinds.
+const (
+	kindConsole   = "console"
+	kindWebhook   = "webhook"
+	kindEventGrid = "eventgrid"
+)
+
+func (r reader) channels(n node) {
+	r.policy.Channels = nil
+	names := map[string]int{}
+	for _, item := range n.items() {
+		c := readChannel(item)
+		if before, twice := names[c.Name]; twice && c.Name != "" {
+			item.problem("name %q is used twice, first on line %d: want names that differ", clip(c.Name), before)
+		}
+		names[c.Name] = item.line
+		r.policy.Channels = append(r.policy.Channels, c)
+	}
+}
+
+func readChannel(n node) Channel {
+	c := Channel{Line: n.line}
+	secretHere := func(n node) {
+		n.problem("holds a secret: want secretRef: NAME of the setting that holds it; replace the secret, it was in a file")
+	}
+	found := n.fields(map[string]func(node){
+		"name":      func(n node) { c.Name = n.text() },
+		"kind":      func(n node) { c.Kind = n.text() },
+		"url":       func(n node) { c.URL = readURL(n) },
+		"secretRef": func(n node) { c.SecretRef = readSecretRef(n) },
+		"secret":    secretHere, "token": secretHere, "password": secretHere, "key": secretHere, "apiKey": secretHere,
+		"secretValue": secretHere,
+	})
+	n.require(found, "name", "name: TEXT")
+	n.require(found, "kind", "kind: console, webhook or eventgrid")
+	checkKind(n, c, found)
+	return c
+}
+
+func checkKind(n node, c Channel, found map[string]bool) {
+	switch c.Kind {
+	case "":
+	case kindConsole:
+		if found["url"] || found["secretRef"] {
+			n.problem("is a console with url or secretRef: want neither")
+		}
+	case kindWebhook, kindEventGrid:
+		n.require(found, "url", "url: https://...")
+	default:
+		n.problem("kind %q is unknown: want console, webhook or eventgrid", clip(c.Kind))
+	}
+}
+
+// readURL never repeats the text that it refuses: webhook URLs carry secrets.
+func readURL(n node) string {
+	s := n.text()
+	if s == "" {
+		return ""
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.Hostname() == "":
+		n.problem("is no URL: want https://HOST/PATH")
+	case u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())):
+		n.problem("is not https: alerts name keys and clusters; want https:// (http only to this machine)")
+	case u.User != nil || hasSecretParameter(u):
+		n.problem("holds a secret: want the URL without it and secretRef: NAME of the setting that holds it; replace the secret, it was in a file")
+	case u.Fragment != "":
+		n.problem("has a fragment, which is never sent: want the URL without it")
+	default:
+		return s
+	}
+	return ""
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+func hasSecretParameter(u *url.URL) bool {
+	for name := range u.Query() {
+		switch strings.ToLower(name) {
+		case "sig", "code", "token", "access_token", "key", "apikey", "api_key", "secret", "password", "aeg-sas-key":
+			return true
+		}
+	}
+	return false
+}
+
+// readSecretRef takes the name of a setting. Small letters are refused because
+// every common form of secret has them, and no message repeats the text.
+func readSecretRef(n node) string {
+	s := n.text()
+	if s != "" && (len(s) > 128 || !regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`).MatchString(s)) {
+		n.problem("is not the name of a setting: want capitals, digits and _ such as CMKGUARD_WEBHOOK_SECRET; if it was the secret itself, replace it")
+		return ""
+	}
+	return s
+}
+
+func (r reader) alerts(n node) {
+	r.policy.Routes = nil
+	for _, item := range n.items() {
+		route := Route{Line: item.line}
+		found := item.fields(map[string]func(node){
+			"minSeverity": func(n node) { route.MinSeverity = readSeverity(n) },
+			"channels":    func(n node) { route.Channels = n.texts(func(string) error { return nil }) },
+		})
+		item.require(found, "minSeverity", "critical, high, medium, low or info")
+		item.require(found, "channels", "channels: [NAME]")
+		r.policy.Routes = append(r.policy.Routes, route)
+	}
+}
+
+func readSeverity(n node) risk.Severity {
+	s := risk.Severity(n.text())
+	if s != "" && s.Rank() == 0 {
+		n.problem("%q is no severity: want critical, high, medium, low or info", clip(string(s)))
+	}
+	return s
+}
+
+// routeAll sends everything everywhere where channels are named and no routes:
+// a policy must not make the product silent by leaving something out.
+func (r reader) routeAll() {
+	route := Route{MinSeverity: risk.Info}
+	for _, c := range r.policy.Channels {
+		route.Channels = append(route.Channels, c.Name)
+	}
+	r.policy.Routes = []Route{route}
+}
+
+// checkRoutes runs last, because channels may stand below the routes.
+func (r reader) checkRoutes(n node, named bool) {
+	known := map[string]bool{}
+	for _, c := range r.policy.Channels {
+		known[c.Name] = true
+	}
+	for i, route := range r.policy.Routes {
+		for _, name := range route.Channels {
+			if known[name] {
+				continue
+			}
+			at := n.child("alerts", route.Line, nil).child(fmt.Sprintf("[%d]", i), route.Line, nil)
+			if !named {
+				at.problem("channel %q is unknown: without channels there is only console", clip(name))
+				continue
+			}
+			at.problem("channel %q is unknown: want one of %s", clip(name), strings.Join(sortedKeys(known), ", "))
+		}
+	}
+}
