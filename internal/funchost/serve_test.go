@@ -67,7 +67,7 @@ func start(t *testing.T, o funchost.Options, life funchost.Life, handlers map[st
 	r.stop = cancel
 	done := make(chan struct{})
 	go func() { r.code <- r.Run(ctx, l, life); close(done) }()
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() { http.DefaultClient.CloseIdleConnections(); cancel(); <-done })
 	return r
 }
 
