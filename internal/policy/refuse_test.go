@@ -1,0 +1,130 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRefusals(t *testing.T) {
+	const v = "version: 1\n"
+	for name, c := range map[string]struct{ text, want string }{
+		"no version":          {"pause: true\n", "1 : has no version: want version: 1"},
+		"empty file":          {"", "1 : is empty: want fields"},
+		"only a comment":      {"# nothing\n", "want fields"},
+		"a list":              {"- version: 1\n", "1 : is a list: want fields"},
+		"a word":              {"hello\n", "1 : is a string: want fields"},
+		"version as text":     {"version: \"1\"\n", "1 version: is not 1"},
+		"not YAML":            {v + "remedies: [\n", "not YAML: "},
+		"tab":                 {v + "limits:\n\tadoptionWait: 2h\n", "3 : not YAML: "},
+		"two documents":       {v + "---\n" + v, "3 : a second YAML document: want one"},
+		"twice":               {v + "pause: true\npause: false\n", "3 pause: is set twice, first on line 2: want it once"},
+		"alias":               {v + "remedies: &a {rotate: off}\n", "2 remedies: is an anchor or alias, which policies do not use"},
+		"merge":               {v + "limits:\n  <<: {adoptionWait: 2h}\n", "3 limits.<<: is unknown"},
+		"tag":                 {v + "pause: !!bool \"true\"\n", "2 pause: is a YAML tag"},
+		"null section":        {v + "limits:\n", "2 limits: is empty: want fields"},
+		"case of a field":     {v + "Pause: true\n", "2 Pause: is unknown"},
+		"empty remedies":      {v + "remedies: {}\n", "2 remedies: names no remedy: want one of recover-vault, restore-grant, rewire, rotate"},
+		"mode in capitals":    {v + "remedies: {rotate: AUTO}\n", `"AUTO" is no mode`},
+		"mode false":          {v + "remedies: {rotate: false}\n", "2 remedies.rotate: is true or false: want a string"},
+		"ceiling off":         {v + "remedies: {recover-vault: dry-run}\n", "dry-run is above the ceiling of this remedy, which is compiled in: want off or tighter"},
+		"ceiling in a rule":   {v + "rules:\n- name: a\n  match: {clusters: [x]}\n  remedies:\n    restore-grant: auto\n", "6 rules[0].remedies.restore-grant: auto is above the ceiling"},
+		"empty rules":         {v + "rules: []\n", "2 rules: is an empty list"},
+		"rule of text":        {v + "rules: [x]\n", "2 rules[0]: is a string: want fields"},
+		"rule without modes":  {v + "rules:\n- name: a\n  match: {keys: [a/b]}\n", "3 rules[0]: has no remedies"},
+		"same rule names":     {v + "rules:\n- {name: a, match: {keys: [a]}, remedies: {rotate: off}}\n- {name: a, match: {keys: [b]}, remedies: {rotate: off}}\n", `4 rules[1]: name "a" is used twice, first on line 3`},
+		"empty list in match": {v + "rules:\n- name: a\n  match: {clusters: []}\n  remedies: {rotate: off}\n", "4 rules[0].match.clusters: is an empty list"},
+		"no tags":             {v + "rules:\n- name: a\n  match: {tags: {}}\n  remedies: {rotate: off}\n", "4 rules[0].match.tags: names no tag"},
+		"regular expression":  {v + "scope: {exclude: [\"pay-.+\"]}\n", `2 scope.exclude[0]: "pay-.+" is no pattern: want a name in which * is the only wildcard`},
+		"group with a slash":  {v + "rules:\n- name: a\n  match: {resourceGroups: [a/b]}\n  remedies: {rotate: off}\n", "has a slash"},
+		"half an ARM id":      {v + "scope: {exclude: [resourceGroups/x]}\n", "is neither a name nor an ARM id"},
+		"subscription path":   {v + "scope: {subscriptions: [/subscriptions/a]}\n", "is no subscription id"},
+		"key with a version":  {v + "importedMaterial: [kv/a/b]\n", "without host and version"},
+		"key with a host":     {v + "importedMaterial: [kv.vault.azure.net/a]\n", "is no key pattern"},
+		"key of a slash":      {v + "importedMaterial: [\"kv/\"]\n", "is no key pattern"},
+		"number as pattern":   {v + "importedMaterial: [7]\n", "2 importedMaterial[0]: is a number: want a string"},
+		"line in a list":      {v + "importedMaterial:\n- kv-a\n\n- \"?\"\n", "5 importedMaterial[1]: "},
+		"large number":        {v + "limits: {rotationsPerDay: 1001}\n", "want a whole number from 0 to 1000"},
+		"fraction":            {v + "limits: {rotationsPerDay: 1.5}\n", "want a whole number from 0 to 1000"},
+		"console with url":    {v + "channels: [{name: a, kind: console, url: \"https://x.example\"}]\n", "is a console with url or secretRef"},
+		"webhook without url": {v + "channels: [{name: a, kind: webhook}]\n", "2 channels[0]: has no url: want url: https://..."},
+		"channel of nothing":  {v + "channels: [{}]\n", "has no name"},
+		"plain http":          {v + "channels: [{name: a, kind: webhook, url: \"http://x.example\"}]\n", "is not https"},
+		"file":                {v + "channels: [{name: a, kind: webhook, url: \"file:///etc/passwd\"}]\n", "is no URL"},
+		"fragment":            {v + "channels: [{name: a, kind: webhook, url: \"https://x.example/#a\"}]\n", "has a fragment"},
+		"unknown channel":     {v + "alerts: [{minSeverity: high, channels: [ops]}]\n", `channel "ops" is unknown: without channels there is only console`},
+		"empty alerts":        {v + "alerts: []\n", "2 alerts: is an empty list"},
+		"route of nothing":    {v + "alerts: [{}]\n", "has no minSeverity"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := strings.Join(refuse(t, c.text), "\n")
+			if !strings.Contains(got, c.want) {
+				t.Errorf("got:\n%s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestDurations(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"30d": 720 * time.Hour, "2h": 2 * time.Hour, "90m": 90 * time.Minute, "1d12h": 36 * time.Hour, "1h30m": 90 * time.Minute, "3650d": 87600 * time.Hour,
+	} {
+		if got, err := parseDuration(text); err != nil || got != want {
+			t.Errorf("%s: got %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"0d", "0s", "-2h", "-1d", "+1d", "1d-1h", "1d+1h", "d", "1.5d", "2 h", "1d1d", "2w", "1M", "3651d", "3650d1s", "65535d9999999h", "99999999999h", "30"} {
+		if got, err := parseDuration(text); err == nil {
+			t.Errorf("%s: taken as %v", text, got)
+		}
+	}
+}
+
+func TestSecretsAreRefusedAndNeverRepeated(t *testing.T) {
+	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	for name, channel := range map[string]string{
+		"secret": `secret: ` + secret, "token": `token: ` + secret, "password": `password: ` + secret, "key": `key: ` + secret,
+		"as its own name":      `secretRef: ` + secret,
+		"as a list":            `secretRef: [` + secret + `]`,
+		"in the user":          `url: "https://u:` + secret + `@x.example/"`,
+		"in a parameter":       `url: "https://x.example/?a=1&SIG=` + secret + `"`,
+		"in a broken URL":      `url: "://` + secret + `"`,
+		"over http":            `url: "http://x.example/` + secret + `"`,
+		"in unclosed brackets": `secretRef: "` + secret,
+	} {
+		text := "version: 1\nchannels:\n- name: ops\n  kind: webhook\n  " + channel + "\n"
+		got := strings.Join(refuse(t, text), "\n")
+		if strings.Contains(got, secret[6:]) {
+			t.Errorf("%s: a message repeats the secret: %s", name, got)
+		}
+	}
+}
+
+func TestHttpIsTakenOnlyToThisMachine(t *testing.T) {
+	for host, ok := range map[string]bool{
+		"127.0.0.1:9000": true, "localhost:1": true, "[::1]:1": true, "127.0.0.1.evil.example": false, "localhost.evil.example": false, "10.0.0.1": false,
+	} {
+		_, err := Parse("p", []byte("version: 1\nchannels: [{name: a, kind: webhook, url: \"http://"+host+"/x\"}]\n"), ceilings())
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}
+
+func TestBoundsHoldBeforeTheReader(t *testing.T) {
+	for name, text := range map[string]string{
+		"long":          "version: 1\n#" + strings.Repeat("x", maxBytes),
+		"brackets":      "version: 1\nrules: " + strings.Repeat("[", 5000),
+		"flow maps":     "version: 1\nrules: " + strings.Repeat("{a: ", 5000),
+		"dashes":        strings.Repeat("- ", maxBytes/2),
+		"question":      strings.Repeat("? ", maxBytes/2),
+		"anchors":       "a: &a [x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nversion: 1\n",
+		"control bytes": "version: 1\n\x00\x01\xff",
+	} {
+		start := time.Now()
+		if _, err := Parse("p", []byte(text), ceilings()); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+		t.Logf("%s: %v", name, time.Since(start))
+	}
+}
