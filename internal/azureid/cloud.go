@@ -71,6 +71,11 @@ func China() Cloud {
 // going to a host that an event or a cluster merely named.
 func (c Cloud) CheckVaultHost(host string) error {
 	h := strings.ToLower(host)
+	// Letters of other scripts can lower to ASCII (the Kelvin sign to k); such a
+	// host is nobody's vault, whatever it would resolve to.
+	if strings.IndexFunc(host, func(r rune) bool { return r > 127 }) >= 0 {
+		h = ""
+	}
 	for _, set := range [][]string{c.VaultSuffixes, c.HSMSuffixes} {
 		for _, suffix := range set {
 			if label, ok := strings.CutSuffix(h, suffix); ok && isLabel(label) {

@@ -29,10 +29,15 @@ func ParseKey(raw string, c Cloud) (Key, error) {
 	if u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Port() != "" && u.Port() != "443") {
 		return Key{}, fault.New(fault.Invalid, op, "key URL %q: want https://HOST/keys/NAME/VERSION and nothing else", raw)
 	}
-	host := strings.ToLower(u.Hostname())
-	if err := c.CheckVaultHost(host); err != nil {
+	// An escaped slash would make one segment into two, and no name has anything
+	// to escape.
+	if strings.ContainsRune(raw, '%') {
+		return Key{}, fault.New(fault.Invalid, op, "key URL %q: has an escape (%%), which no key name needs", raw)
+	}
+	if err := c.CheckVaultHost(u.Hostname()); err != nil {
 		return Key{}, err
 	}
+	host := strings.ToLower(u.Hostname())
 	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
 	isKeys := len(parts) >= 2 && len(parts) <= 3 && strings.EqualFold(parts[0], "keys")
 	isDeleted := len(parts) == 2 && strings.EqualFold(parts[0], "deletedkeys")

@@ -120,8 +120,12 @@ func (r Resource) IsZero() bool { return r.raw == "" }
 // Equal compares as Azure does, without regard to case.
 func (r Resource) Equal(o Resource) bool { return r.key == o.key }
 
-// Covers reports whether r, taken as a scope, is o or an ancestor of it.
+// Covers reports whether r, taken as a scope, is o or an ancestor of it. No
+// resource covers nothing: the empty text would be everybody's ancestor.
 func (r Resource) Covers(o Resource) bool {
+	if r.IsZero() {
+		return false
+	}
 	return r.key == o.key || strings.HasPrefix(o.key, r.key+"/")
 }
 
