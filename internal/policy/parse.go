@@ -18,7 +18,8 @@ import (
 // only what is known to be shallow may reach it.
 const (
 	maxBytes = 64 << 10
-	maxOpen  = 64 // brackets open at once
+	maxOpen  = 64   // brackets open at once
+	maxLine  = 2048 // bytes: each "- " of a line is a level, and costs the square of them
 )
 
 // Parse reads and checks a policy. name is the file's name for messages;
@@ -52,7 +53,7 @@ func parseYAML(b []byte, out *Problems) (node, bool) {
 		return node{}, false
 	}
 	if line := tooNested(b); line > 0 {
-		out.add(line, "", "more than %d brackets are open: want a flatter file", maxOpen)
+		out.add(line, "", "the line has more than %d bytes or more than %d brackets are open: want a flatter file", maxLine, maxOpen)
 		return node{}, false
 	}
 	file, err := safeParse(b)
@@ -99,21 +100,22 @@ func syntax(err error) (int, string) {
 	return se.Token.Position.Line, clip(se.Message)
 }
 
-// tooNested returns the line where too many brackets are open, or 0. Brackets
+// tooNested returns the first line that is too long or where too many brackets
+// are open, or 0. Brackets
 // in quotes and comments count: a policy that has 64 of them open there can be
 // written otherwise.
 func tooNested(b []byte) int {
-	line, open := 1, 0
-	for _, c := range b {
+	line, open, start := 1, 0, 0
+	for i, c := range b {
 		switch c {
 		case '\n':
-			line++
+			line, start = line+1, i+1
 		case '[', '{':
 			open++
 		case ']', '}':
 			open = max(0, open-1)
 		}
-		if open > maxOpen {
+		if open > maxOpen || i-start >= maxLine {
 			return line
 		}
 	}
