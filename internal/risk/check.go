@@ -16,20 +16,24 @@ const (
 // Names of the remedies that verdicts propose. internal/plan decides whether
 // one runs.
 const (
-	remedyRotate      = "rotate"
-	remedyRewire      = "rewire"
-	remedySetPolicy   = "set-rotation-policy"
-	remedyRecoverKey  = "recover-key"
-	remedyReenable    = "reenable-version"
-	remedyGrant       = "restore-grant"
-	remedyAttach      = "attach-identity"
-	remedyKeyOps      = "fix-key-ops"
-	remedyPurgeGuard  = "enable-purge-protection"
-	remedyNone        = ""
-	everybodyDenied   = "00000000-0000-0000-0000-000000000000"
+	remedyRotate     = "rotate"
+	remedyRewire     = "rewire"
+	remedySetPolicy  = "set-rotation-policy"
+	remedyRecoverKey = "recover-key"
+	remedyReenable   = "reenable-version"
+	remedyGrant      = "restore-grant"
+	remedyAttach     = "attach-identity"
+	remedyKeyOps     = "fix-key-ops"
+	remedyPurgeGuard = "enable-purge-protection"
+	remedyNone       = ""
+)
+
+// Azure's own words that checks compare with.
+const (
+	everybodyDenied   = "00000000-0000-0000-0000-000000000000" // principal of a deny assignment for everybody
 	managedHSMInHost  = ".managedhsm."
-	userAssignedCMK   = "userAssignedIdentity"
-	userAssignedInARM = "UserAssigned"
+	userAssignedCMK   = "userAssignedIdentity" // in the encryption settings
+	userAssignedInARM = "UserAssigned"         // in the resource's identity
 )
 
 // Check is one question of the catalogue.
