@@ -131,6 +131,9 @@ func gateMode(p Plan, f Facts, in Inputs) Ruling {
 		lower(in.Policy.ModeFor(p.Remedy, policy.Target{Key: f.Key}))
 	}
 	for _, c := range clusters {
+		if ok, reason := in.Policy.InScope(targetOf(c, f)); !ok {
+			return hold("mode", "%s uses the key too and is out of scope: %s", c.Name, reason)
+		}
 		m, reason := in.Policy.ModeFor(p.Remedy, targetOf(c, f))
 		lower(m, c.Name+": "+reason)
 	}
