@@ -1,0 +1,49 @@
+// Package eventgrid publishes alerts to an Event Grid topic as CloudEvents, for
+// others to subscribe to.
+package eventgrid
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/messaging"
+
+	"cmkguard/internal/alert"
+	"cmkguard/internal/canonical"
+	"cmkguard/internal/fault"
+)
+
+// EventType is the CloudEvents type of an alert.
+const EventType = "CmkGuard.Alert"
+
+// Publisher publishes events; its errors are classified.
+type Publisher interface {
+	Publish(ctx context.Context, events []messaging.CloudEvent) error
+}
+
+// Channel publishes to one topic.
+type Channel struct {
+	pub Publisher
+	now func() time.Time
+}
+
+var _ alert.Channel = (*Channel)(nil)
+
+// New returns a Channel.
+func New(p Publisher, now func() time.Time) *Channel { return &Channel{pub: p, now: now} }
+
+// Send implements alert.Channel; the event's id is the alert's.
+func (c *Channel) Send(ctx context.Context, a alert.Alert) (string, error) {
+	raw, err := canonical.JSON(a)
+	if err != nil {
+		return "", fault.Wrap(fault.Invalid, "eventgrid.Send", err)
+	}
+	at := c.now().UTC()
+	ev, err := messaging.NewCloudEvent("cmkguard", EventType, json.RawMessage(raw), &messaging.CloudEventOptions{Subject: &a.Subject, Time: &at})
+	if err != nil {
+		return "", fault.Wrap(fault.Invalid, "eventgrid.Send", err)
+	}
+	ev.ID = a.ID
+	return a.ID, c.pub.Publish(ctx, []messaging.CloudEvent{ev})
+}

@@ -1,0 +1,121 @@
+package guard
+
+import (
+	"fmt"
+	"time"
+
+	"cmkguard/internal/alert"
+	"cmkguard/internal/event"
+	"cmkguard/internal/incident"
+	"cmkguard/internal/plan"
+	"cmkguard/internal/risk"
+	"cmkguard/internal/store"
+	"cmkguard/internal/wiring"
+)
+
+// outbox returns the rows that deliver a to every channel that the policy
+// routes it to; they go into the batch of what the alert tells.
+func (g *Guard) outbox(a alert.Alert) []store.Op {
+	return alert.Rows(alert.Notifications(a, g.Policy.ChannelsFor(a.Severity), g.Now()))
+}
+
+// incidentAlert tells of a changed incident. An uncertain one alerts only where
+// the loss would be critical: people are told that we cannot see, not paged for
+// every refused read.
+func (g *Guard) incidentAlert(p *picture, i incident.Incident, change incident.Change) (alert.Alert, bool) {
+	v := i.Verdict
+	a := alert.Alert{
+		ID: g.NewID(), DedupKey: i.DedupKey(), GroupKey: incident.Partition(i.Subject), Severity: v.Severity,
+		Check: v.Check, Subject: v.Subject.String(), Since: i.Opened, Ref: p.signal.ID,
+		What: v.Why, Breaks: v.Breaks, By: v.By, Impact: impactOf(p.impact[i.Subject]), Next: nextFor(v),
+	}
+	if i.Doing != "" {
+		a.Done = []string{i.Doing}
+	}
+	for _, e := range v.Evidence {
+		a.Evidence = append(a.Evidence, fmt.Sprintf("%s at %s: %s", e.Call, e.At.UTC().Format(time.RFC3339), e.Value))
+	}
+	title := v.Title + " (" + v.Check + "): " + shortName(v.Subject)
+	switch change {
+	case incident.Opened:
+		a.Lifecycle, a.Title = alert.Trigger, "Broken: "+title
+	case incident.Updated:
+		a.Lifecycle, a.Title = alert.Update, "Still broken: "+title
+	case incident.Cleared:
+		a.Lifecycle, a.Title = alert.Resolve, "Fixed: "+title
+		a.Next, a.Breaks, a.By = nil, "", nil
+	case incident.Blurred:
+		if v.Severity.Rank() < risk.Critical.Rank() {
+			return alert.Alert{}, false
+		}
+		a.Lifecycle, a.Title, a.Severity = alert.Notice, "Cannot tell: "+title, risk.Medium
+	case incident.None:
+		return alert.Alert{}, false
+	}
+	return a, true
+}
+
+func nextFor(v risk.Verdict) []string {
+	if v.Guidance == "" {
+		return nil
+	}
+	return []string{v.Guidance}
+}
+
+func impactOf(clusters []wiring.Cluster) []alert.Impact {
+	out := make([]alert.Impact, 0, len(clusters))
+	for _, c := range clusters {
+		out = append(out, alert.Impact{Cluster: c.ID.String(), Name: c.Name, Owner: c.Tags["owner"]})
+	}
+	return out
+}
+
+func shortName(s event.Subject) string {
+	for i := len(s.ID) - 1; i >= 0; i-- {
+		if s.ID[i] == '/' && s.Kind != event.SubjectKey {
+			return s.ID[i+1:]
+		}
+	}
+	return s.ID
+}
+
+// sagaAlert tells when a rotation or rewire ends: success is a notice, a stop
+// pages.
+func (g *Guard) sagaAlert(s saga) (alert.Alert, bool) {
+	a := alert.Alert{
+		ID: g.NewID(), DedupKey: "cmkguard/plan/" + s.Plan.ID, GroupKey: incident.Partition(s.Plan.Subject),
+		Subject: s.Plan.Subject.String(), Since: s.Plan.Created, Ref: s.Plan.ID, What: s.Why,
+	}
+	for _, f := range s.Followers {
+		a.Impact = append(a.Impact, alert.Impact{Cluster: f.Cluster, Name: shortName(event.Subject{ID: f.Cluster})})
+		state := "stays on version " + f.From
+		if f.Done {
+			state = "version " + f.From + " -> " + s.New + " (" + f.By + ", read back)"
+		}
+		a.Done = append(a.Done, shortName(event.Subject{ID: f.Cluster})+": "+state)
+	}
+	what := shortName(s.Plan.Subject)
+	switch {
+	case s.Phase == phaseDone:
+		a.Lifecycle, a.Severity = alert.Notice, risk.Info
+		a.Title = "Done: " + s.Plan.Remedy + " of " + what
+	case s.Phase == phaseStopped:
+		a.Lifecycle, a.Severity = alert.Trigger, risk.High
+		a.Title = "Stopped: " + s.Plan.Remedy + " of " + what
+		a.Next = []string{"Read the reason above; the old key version is still enabled, so no cache is cut off by this. Mend the cause; the next signal or sweep plans again."}
+	case s.Phase == phaseFollow && s.Plan.Remedy == plan.Rotate:
+		return alert.Alert{}, false
+	default:
+		return alert.Alert{}, false
+	}
+	return a, true
+}
+
+func (g *Guard) poisonAlert(subject event.Subject, id, reason string) alert.Alert {
+	return alert.Alert{
+		ID: g.NewID(), DedupKey: "cmkguard/" + id, GroupKey: "poison", Lifecycle: alert.Notice, Severity: risk.Medium,
+		Title: "Could not be handled and was kept: input of " + subject.ID, What: clip(reason, 1500),
+		Subject: subject.String(), Since: g.Now().UTC(), Ref: id,
+		Next: []string{"Look at what sends to " + subject.ID + "; the input is kept whole under " + id + " in state partition poison."},
+	}
+}

@@ -1,0 +1,196 @@
+package guard
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/event"
+	"cmkguard/internal/incident"
+	"cmkguard/internal/journal"
+	"cmkguard/internal/plan"
+	"cmkguard/internal/remedy"
+	"cmkguard/internal/risk"
+	"cmkguard/internal/wiring"
+)
+
+// picture is everything that one signal led to read, and what it means.
+type picture struct {
+	signal   event.Signal
+	now      time.Time
+	wirings  []wiring.Wiring
+	complete bool
+	why      string
+	verdicts map[event.Subject][]risk.Verdict
+	impact   map[event.Subject][]wiring.Cluster
+	keys     map[string]keyPicture // by azureid.Key.ID
+}
+
+// keyPicture is what is known of one key across the clusters that use it.
+type keyPicture struct {
+	facts plan.Facts
+}
+
+// assess judges everything that the signal's subject touches and commits, one
+// batch per subject: incidents, plans, alerts and their record.
+func (g *Guard) assess(ctx context.Context, s event.Signal) error {
+	p, err := g.look(ctx, s)
+	if err != nil {
+		return err
+	}
+	subjects := slices.SortedFunc(maps.Keys(p.verdicts), func(a, b event.Subject) int {
+		return cmp.Compare(a.String(), b.String())
+	})
+	if !slices.Contains(subjects, s.Subject) {
+		subjects = append(subjects, s.Subject)
+	}
+	for _, subject := range subjects {
+		if err := g.bringUpToDate(ctx, p, subject); err != nil {
+			return fmt.Errorf("subject %s: %w", subject, err)
+		}
+	}
+	return nil
+}
+
+func (g *Guard) look(ctx context.Context, s event.Signal) (*picture, error) {
+	run := g.Survey()
+	p := &picture{
+		signal: s, now: g.Now(), keys: map[string]keyPicture{},
+		verdicts: map[event.Subject][]risk.Verdict{}, impact: map[event.Subject][]wiring.Cluster{},
+	}
+	clusters := g.clustersOf(ctx, run, p)
+	for _, c := range clusters {
+		w := run.Wiring(ctx, c.ID)
+		p.wirings = append(p.wirings, w)
+		g.judge(p, w)
+	}
+	for _, w := range p.wirings {
+		k := w.Key()
+		if _, ok := p.keys[k.ID()]; ok || k.IsZero() {
+			continue
+		}
+		facts, err := g.keyFacts(ctx, run, k)
+		if err != nil {
+			return nil, err
+		}
+		p.keys[k.ID()] = keyPicture{facts: facts}
+		p.addProvenance(facts)
+	}
+	return p, nil
+}
+
+func (g *Guard) clustersOf(ctx context.Context, run Survey, p *picture) []wiring.Cluster {
+	if p.signal.Subject.Kind == event.SubjectKey {
+		c := run.Consumers(ctx, p.signal.Key.Base())
+		p.complete, p.why = c.Complete, c.Why
+		return c.Clusters
+	}
+	clusters, complete, why := run.ClustersOfVault(ctx, p.signal.Vault)
+	p.complete, p.why = complete, why
+	return clusters
+}
+
+// judge evaluates one wiring; of two answers about one subject (a key seen by
+// two clusters) the worse stays.
+func (g *Guard) judge(p *picture, w wiring.Wiring) {
+	for _, v := range risk.Evaluate(w, g.Policy.Limits.Risk, p.now) {
+		if v.Subject.ID == "" {
+			continue
+		}
+		list := p.verdicts[v.Subject]
+		at := slices.IndexFunc(list, func(o risk.Verdict) bool { return o.Check == v.Check })
+		switch {
+		case at < 0:
+			p.verdicts[v.Subject] = append(list, v)
+		case worse(v, list[at]):
+			list[at] = v
+		}
+		if w.Cluster.OK() && !slices.ContainsFunc(p.impact[v.Subject], func(c wiring.Cluster) bool { return c.ID.Equal(w.ID) }) {
+			p.impact[v.Subject] = append(p.impact[v.Subject], w.Cluster.Value)
+		}
+	}
+}
+
+func worse(a, b risk.Verdict) bool {
+	rank := map[risk.Answer]int{risk.OK: 0, risk.Unknown: 1, risk.Broken: 2}
+	return cmp.Or(cmp.Compare(rank[a.Answer], rank[b.Answer]), cmp.Compare(a.Severity.Rank(), b.Severity.Rank())) > 0
+}
+
+// keyFacts reads what plans about the key rest on: every consumer's wiring,
+// whether the signal touched it or not.
+func (g *Guard) keyFacts(ctx context.Context, run Survey, k azureid.Key) (plan.Facts, error) {
+	f := plan.Facts{Key: k, Consumers: run.Consumers(ctx, k.Base())}
+	for _, c := range f.Consumers.Clusters {
+		w := run.Wiring(ctx, c.ID)
+		f.Wirings = append(f.Wirings, w)
+		if w.Versions.State != wiring.NotRead {
+			f.Versions, f.Rotation = w.Versions, w.Rotation
+		}
+	}
+	made, err := remedy.Made(ctx, g.State, keyPartition(k), plan.Rotate, createdTimes(f.Versions))
+	f.OurVersions = made
+	return f, err
+}
+
+func createdTimes(f wiring.Fact[[]wiring.KeyVersion]) map[string]time.Time {
+	out := make(map[string]time.Time, len(f.Value))
+	for _, v := range f.Value {
+		out[v.Key.Version] = v.Created
+	}
+	return out
+}
+
+func keyPartition(k azureid.Key) string {
+	return incident.Partition(event.Subject{Kind: event.SubjectKey, ID: k.ID()})
+}
+
+// addProvenance judges who made the newest version (CMK-067). A version of
+// unknown origin that not every consumer uses yet is critical: it is nobody's
+// recorded intent, and managed caches adopt it by themselves. Once all use it,
+// nothing is claimed: that would call a stranger's version good.
+func (p *picture) addProvenance(f plan.Facts) {
+	newest, ok := wiring.Newest(f.Versions.Value)
+	if !ok || len(f.Versions.Value) < 2 {
+		return
+	}
+	origin, why := plan.OriginOf(newest, f.Versions.Value, f.Rotation, f.OurVersions)
+	subject := event.Subject{Kind: event.SubjectKey, ID: f.Key.ID()}
+	v := risk.Verdict{
+		Check: "CMK-067", Title: "Every key version has a known maker", Subject: subject, Severity: risk.Critical,
+		Why:      "version " + newest.Key.Version + ": " + why,
+		Guidance: "Find out who created the version (Key Vault AuditEvent: KeyCreate, KeyImport, KeyRotate). Clusters are not moved to it by us; Azure Managed Redis adopts it within two hours unless a newer version of yours replaces it.",
+		Evidence: []risk.Evidence{{Call: f.Versions.Call, At: f.Versions.At, Value: newest.Key.Version + " created " + newest.Created.UTC().Format(time.RFC3339)}},
+	}
+	switch {
+	case origin != plan.OriginUnknown:
+		v.Answer = risk.OK
+	case everyoneUses(f.Consumers.Clusters, newest.Key):
+		return
+	default:
+		v.Answer = risk.Broken
+		v.Breaks = "caches would be encrypted under key material whose maker nobody recorded"
+	}
+	p.verdicts[subject] = append(p.verdicts[subject], v)
+}
+
+func everyoneUses(clusters []wiring.Cluster, k azureid.Key) bool {
+	for _, c := range clusters {
+		if c.CMK == nil || !c.CMK.Key.Equal(k) {
+			return false
+		}
+	}
+	return len(clusters) > 0
+}
+
+// entryFor records a verdict that changed an incident, with the reads behind it.
+func entryFor(s event.Signal, i incident.Incident, change incident.Change) journal.Entry {
+	v := i.Verdict
+	return journal.Entry{
+		Kind: journal.KindIncident, Subject: v.Subject.String(), Ref: s.ID,
+		Text: fmt.Sprintf("%s %s: %s", v.Check, change, v.Why), Body: encode(v),
+	}
+}

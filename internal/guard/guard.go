@@ -1,0 +1,70 @@
+// Package guard is the one path: signal -> wiring -> verdicts -> incidents ->
+// plan -> remedy -> alerts -> record. Each call does one bounded piece of it
+// and can be repeated; what is left goes through the queue.
+//
+// It starts no goroutine, knows no host, and calls Azure only through its
+// ports.
+package guard
+
+import (
+	"context"
+	"time"
+
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/journal"
+	"cmkguard/internal/policy"
+	"cmkguard/internal/remedy"
+	"cmkguard/internal/remedy/rewire"
+	"cmkguard/internal/remedy/rotate"
+	"cmkguard/internal/store"
+	"cmkguard/internal/wiring"
+)
+
+// WorkQueue is the queue that `work` is triggered by.
+const WorkQueue = "cmkguard-work"
+
+// Survey reads live state; facts are shared within one survey.
+type Survey interface {
+	Wiring(ctx context.Context, cluster azureid.Resource) wiring.Wiring
+	Consumers(ctx context.Context, k azureid.Key) wiring.Consumers
+	// ClustersOfVault lists the clusters whose key lives in the vault;
+	// complete as in wiring.Consumers.
+	ClustersOfVault(ctx context.Context, vault azureid.Resource) (clusters []wiring.Cluster, complete bool, why string)
+}
+
+// Recorder writes state and record in one batch and keeps the agenda of
+// partitions with something left to do (journal.Recorder).
+type Recorder interface {
+	Commit(ctx context.Context, partition string, entries []journal.Entry, ops ...store.Op) error
+	Open(ctx context.Context, limit int) ([]journal.Mark, error)
+	Close(ctx context.Context, m journal.Mark) error
+}
+
+// Dispatcher delivers a partition's outbox (alert.Dispatcher).
+type Dispatcher interface {
+	Dispatch(ctx context.Context, partition string) (left int, next time.Time, err error)
+}
+
+// Sequencer folds pending entries into the log (journal.Sequencer).
+type Sequencer interface {
+	Fold(ctx context.Context) (journal.Checkpoint, error)
+}
+
+// Guard is the path with its parts. All fields are required but Observe.
+type Guard struct {
+	Cloud    azureid.Cloud
+	Policy   *policy.Policy
+	Observe  string // not empty: change nothing, and why
+	CanWrite bool   // a remediator credential is configured
+	State    store.State
+	Queue    store.Queue
+	Rec      Recorder
+	Alerts   Dispatcher
+	Seal     Sequencer
+	Survey   func() Survey
+	Vault    rotate.Vault
+	Clusters rewire.Clusters
+	Effects  *remedy.Runner
+	Now      func() time.Time
+	NewID    func() string
+}

@@ -1,0 +1,167 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"cmkguard/internal/canonical"
+	"cmkguard/internal/event"
+	"cmkguard/internal/fault"
+	"cmkguard/internal/journal"
+	"cmkguard/internal/store"
+)
+
+// storedSignal is a signal's row: stored first, queued second, marked third,
+// so that a crash costs a duplicate and never an event.
+type storedSignal struct {
+	Schema   int          `json:"schema"`
+	Signal   event.Signal `json:"signal"`
+	Received time.Time    `json:"received"`
+	State    string       `json:"state"` // stored, queued, done
+}
+
+const (
+	signalStored = "stored"
+	signalQueued = "queued"
+	signalDone   = "done"
+	signalRow    = "signal"
+	orphanShards = "signals"
+)
+
+// Take takes in what a trigger delivered: Key Vault events in any schema. It
+// returns nil when everything in it is stored, queued, ignored or kept as
+// poison; a fault that can pass is returned so that the sender tries again.
+func (g *Guard) Take(ctx context.Context, source string, raw json.RawMessage) error {
+	parsed, err := event.ParseKeyVault(raw, g.Cloud)
+	if err != nil {
+		return g.Poison(ctx, source, err.Error(), raw)
+	}
+	for _, r := range parsed.Rejected {
+		reason := "event " + r.ID + " (" + r.Type + ")"
+		for _, p := range r.Problems {
+			reason += "; " + p
+		}
+		if err := g.Poison(ctx, source, reason, r.Raw); err != nil {
+			return err
+		}
+	}
+	for _, s := range parsed.Signals {
+		if err := g.takeSignal(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Guard) takeSignal(ctx context.Context, s event.Signal) error {
+	partition := store.Name("signal", s.DedupKey())
+	row, seen, err := g.State.Get(ctx, partition, signalRow)
+	if err != nil {
+		return err
+	}
+	st := storedSignal{Schema: 1, Signal: s, Received: g.Now().UTC(), State: signalStored}
+	if seen {
+		if err := json.Unmarshal(row.Value, &st); err != nil {
+			return fault.New(fault.Unknown, "guard.takeSignal", "stored signal %s: %w", partition, err)
+		}
+		if st.State != signalStored {
+			return nil // queued or done: a duplicate delivery
+		}
+	} else {
+		if row.ETag, seen, err = g.storeSignal(ctx, partition, st); err != nil {
+			return err
+		}
+		if seen {
+			return nil // another delivery of the same event is storing it now; it queues, or is found as an orphan
+		}
+	}
+	if err := g.send(ctx, message{Kind: kindSignal, Partition: partition}, 0); err != nil {
+		return err
+	}
+	st.State = signalQueued
+	return g.markSignal(ctx, partition, row.ETag, st)
+}
+
+// storeSignal writes the signal and, before it, its orphan mark: signals that
+// were stored but never queued are found by the sweep without a scan of all.
+func (g *Guard) storeSignal(ctx context.Context, partition string, st storedSignal) (etag string, taken bool, err error) {
+	raw, err := canonical.JSON(st)
+	if err != nil {
+		return "", false, err
+	}
+	_, err = g.State.Apply(ctx, orphanShards, []store.Op{{Kind: store.Insert, Key: partition}})
+	if err != nil && !fault.Is(err, fault.Conflict) {
+		return "", false, err
+	}
+	etags, err := g.State.Apply(ctx, partition, []store.Op{{Kind: store.Insert, Key: signalRow, Value: raw}})
+	switch {
+	case fault.Is(err, fault.Conflict):
+		return "", true, nil
+	case err != nil:
+		return "", false, err
+	}
+	return etags[0], false, nil
+}
+
+func (g *Guard) markSignal(ctx context.Context, partition, etag string, st storedSignal) error {
+	raw, err := canonical.JSON(st)
+	if err != nil {
+		return err
+	}
+	_, err = g.State.Apply(ctx, partition, []store.Op{{Kind: store.Replace, Key: signalRow, Value: raw, ETag: etag}})
+	if err != nil && !fault.Is(err, fault.Conflict) {
+		return err // the message is queued: the redelivery costs a duplicate
+	}
+	return g.dropMark(ctx, orphanShards, partition)
+}
+
+func (g *Guard) dropMark(ctx context.Context, partition, key string) error {
+	row, ok, err := g.State.Get(ctx, partition, key)
+	if err != nil || !ok {
+		return err
+	}
+	_, err = g.State.Apply(ctx, partition, []store.Op{{Kind: store.Delete, Key: key, ETag: row.ETag}})
+	if fault.Is(err, fault.Conflict) {
+		return nil
+	}
+	return err
+}
+
+// maxPoison is how much of a poison body is kept: a row's limit less the frame.
+const maxPoison = 340 << 10
+
+// Poison keeps what could not be handled, whole up to a row's size, and alerts.
+func (g *Guard) Poison(ctx context.Context, source, reason string, raw []byte) error {
+	kept, cut := raw, false
+	if len(kept) > maxPoison {
+		kept, cut = kept[:maxPoison], true
+	}
+	sum := canonical.Hash(raw)
+	value, err := canonical.JSON(map[string]any{
+		"schema": 1, "source": source, "reason": reason, "received": g.Now().UTC(),
+		"size": len(raw), "sha256": sum, "cut": cut, "body": kept,
+	})
+	if err != nil {
+		return err
+	}
+	subject := event.Subject{Kind: event.SubjectScope, ID: source}
+	id := "poison~" + sum[:40]
+	a := g.poisonAlert(subject, id, reason)
+	entry := journal.Entry{Kind: journal.KindPoison, Subject: subject.String(), Ref: id, Text: clip(reason, 500)}
+	err = g.Rec.Commit(ctx, "poison", []journal.Entry{entry}, append([]store.Op{{Kind: store.Insert, Key: id, Value: value}}, g.outbox(a)...)...)
+	if fault.Is(err, fault.Conflict) {
+		return nil // the same bytes are kept already
+	}
+	return err
+}
+
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xC0 == 0x80 {
+		n--
+	}
+	return s[:n] + "..."
+}

@@ -1,0 +1,55 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"cmkguard/internal/canonical"
+	"cmkguard/internal/fault"
+)
+
+// message is one item of the work queue: under 1 KB, its payload in state.
+type message struct {
+	Kind      string `json:"kind"` // signal, saga, tend
+	Partition string `json:"partition,omitempty"`
+	ID        string `json:"id,omitempty"`
+	Seq       int64  `json:"seq,omitempty"`   // saga: the step that this message may take
+	Tries     int    `json:"tries,omitempty"` // how often a transient fault put it back
+}
+
+// The kinds of message.
+const (
+	kindSignal = "signal"
+	kindSaga   = "saga"
+	kindTend   = "tend"
+)
+
+func decodeMessage(b []byte) (message, error) {
+	var m message
+	if err := json.Unmarshal(b, &m); err != nil {
+		return m, fault.New(fault.Invalid, "guard.work", "message is not JSON: %w", err)
+	}
+	switch m.Kind {
+	case kindSignal, kindSaga, kindTend:
+		return m, nil
+	}
+	return m, fault.New(fault.Invalid, "guard.work", "message field kind: %q is not signal, saga or tend", m.Kind)
+}
+
+func (g *Guard) send(ctx context.Context, m message, delay time.Duration) error {
+	raw, err := canonical.JSON(m)
+	if err != nil {
+		return err
+	}
+	return g.Queue.Put(ctx, WorkQueue, raw, max(0, delay))
+}
+
+// backoff is the delay before try n (from 1): 5 s doubled up to 10 minutes.
+func backoff(n int) time.Duration {
+	d := 5 * time.Second
+	for range min(n-1, 7) {
+		d *= 2
+	}
+	return min(d, 10*time.Minute)
+}

@@ -1,0 +1,170 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/fault"
+	"cmkguard/internal/journal"
+	"cmkguard/internal/plan"
+	"cmkguard/internal/store"
+)
+
+// saga is a plan under way. Each step reads it, does at most one external
+// write, and replaces it by compare-and-swap; only the winner of the swap
+// queues the next step.
+type saga struct {
+	Schema    int        `json:"schema"`
+	Plan      plan.Plan  `json:"plan"`
+	Seq       int64      `json:"seq"`
+	Phase     phase      `json:"phase"`
+	New       string     `json:"new,omitempty"` // the key version that clusters follow to
+	MadeAt    time.Time  `json:"madeAt"`
+	Followers []follower `json:"followers"`
+	NextAt    time.Time  `json:"nextAt"`
+	Why       string     `json:"why,omitempty"`
+}
+
+type phase string
+
+const (
+	phaseRotate  phase = "rotate"
+	phaseFollow  phase = "follow"
+	phaseDone    phase = "done"
+	phaseStopped phase = "stopped"
+)
+
+func (p phase) over() bool { return p == phaseDone || p == phaseStopped }
+
+// follower is one cluster on its way to the new version.
+type follower struct {
+	Cluster string `json:"cluster"`
+	Kind    string `json:"kind"`
+	From    string `json:"from"`
+	Done    bool   `json:"done"`
+	By      string `json:"by,omitempty"` // "adopted" or "rewired"
+}
+
+func newSaga(p plan.Plan, now time.Time) saga {
+	s := saga{Schema: 1, Plan: p, Phase: phaseRotate, NextAt: now.UTC()}
+	if p.Remedy == plan.Rewire {
+		s.Phase, s.New, s.MadeAt = phaseFollow, p.To.Version, now.UTC()
+	}
+	for _, c := range p.Consumers {
+		kind := c.Kind
+		if p.Remedy == plan.Rewire {
+			kind = "v1" // its own adoption is already late: PATCH
+		}
+		s.Followers = append(s.Followers, follower{Cluster: c.Cluster, Kind: kind, From: c.Version})
+	}
+	return s
+}
+
+// runSaga takes one step of a saga if seq is still its turn.
+func (g *Guard) runSaga(ctx context.Context, partition, id string, seq int64) error {
+	row, ok, err := g.State.Get(ctx, partition, sagaRow(id))
+	if err != nil || !ok {
+		return err
+	}
+	var s saga
+	if err := json.Unmarshal(row.Value, &s); err != nil {
+		return fault.New(fault.Invalid, "guard.runSaga", "saga %s: %w", id, err)
+	}
+	if s.Seq != seq || s.Phase.over() {
+		return nil // an older message: somebody else took this step
+	}
+	before := s.Phase
+	if err := g.stepSaga(ctx, partition, &s); err != nil {
+		return err
+	}
+	s.Seq++
+	var b batch
+	b.ops = append(b.ops, store.Op{Kind: store.Replace, Key: sagaRow(id), Value: encode(s), ETag: row.ETag})
+	if s.Phase != before {
+		b.entries = append(b.entries, sagaEntry(s))
+		if a, ok := g.sagaAlert(s); ok {
+			b.ops = append(b.ops, g.outbox(a)...)
+		}
+	}
+	if err := g.Rec.Commit(ctx, partition, b.entries, b.ops...); err != nil {
+		if fault.Is(err, fault.Conflict) {
+			return nil // another worker won the step; it queues the next one
+		}
+		return err
+	}
+	if s.Phase.over() {
+		return nil
+	}
+	return g.send(ctx, message{Kind: kindSaga, Partition: partition, ID: id, Seq: s.Seq}, s.NextAt.Sub(g.Now()))
+}
+
+func (g *Guard) stepSaga(ctx context.Context, partition string, s *saga) error {
+	if why := g.paused(); why != "" {
+		s.NextAt, s.Why = g.Now().Add(time.Minute).UTC(), why
+		return nil
+	}
+	if s.Phase == phaseRotate {
+		return g.stepRotate(ctx, partition, s)
+	}
+	return g.stepFollow(ctx, s)
+}
+
+func (g *Guard) paused() string {
+	switch {
+	case g.Observe != "":
+		return "observing only: " + g.Observe
+	case g.Policy.Pause:
+		return "the policy says pause: true"
+	}
+	return ""
+}
+
+func sagaEntry(s saga) journal.Entry {
+	return journal.Entry{
+		Kind: journal.KindOutcome, Subject: s.Plan.Subject.String(), Ref: s.Plan.ID,
+		Text: fmt.Sprintf("%s: now %s. %s", s.Plan.Remedy, s.Phase, s.Why), Body: encode(s.Followers),
+	}
+}
+
+// openRotation returns the id of a rotation of the key that is under way.
+func (g *Guard) openRotation(ctx context.Context, k azureid.Key) (string, error) {
+	rows, err := g.State.Scan(ctx, keyPartition(k), sagaRow(plan.Rotate+"~"), sagaRow(plan.Rotate+"~~"), 1000)
+	if err != nil {
+		return "", err
+	}
+	for _, row := range rows {
+		var s saga
+		if err := json.Unmarshal(row.Value, &s); err != nil {
+			return "", fault.New(fault.Invalid, "guard.openRotation", "saga %s: %w", row.Key, err)
+		}
+		if !s.Phase.over() {
+			return s.Plan.ID, nil
+		}
+	}
+	return "", nil
+}
+
+const rotations = "rotations" // partition that counts rotations for the cap
+
+func rotationKey(at time.Time, id string) string {
+	return at.UTC().Format("20060102T150405") + "~" + id
+}
+
+// rotatedToday counts the rotations that were started in the last 24 hours.
+func (g *Guard) rotatedToday(ctx context.Context, now time.Time) (int, error) {
+	rows, err := g.State.Scan(ctx, rotations, rotationKey(now.Add(-24*time.Hour), ""), "", 1000)
+	return len(rows), err
+}
+
+// countRotation writes the cap's row before the first attempt; a second try of
+// the same plan finds it there.
+func (g *Guard) countRotation(ctx context.Context, p plan.Plan) error {
+	_, err := g.State.Apply(ctx, rotations, []store.Op{{Kind: store.Insert, Key: rotationKey(p.Created, p.ID)}})
+	if fault.Is(err, fault.Conflict) {
+		return nil
+	}
+	return err
+}

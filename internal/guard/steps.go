@@ -1,0 +1,179 @@
+package guard
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/event"
+	"cmkguard/internal/incident"
+	"cmkguard/internal/plan"
+	"cmkguard/internal/remedy"
+	"cmkguard/internal/remedy/rewire"
+	"cmkguard/internal/remedy/rotate"
+	"cmkguard/internal/wiring"
+)
+
+// adoptionSlack is how much longer than the documented two hours a v2 cluster
+// may take before it is PATCHed.
+const adoptionSlack = 30 * time.Minute
+
+// stepRotate asks the gates once more on fresh facts right before the first
+// attempt, then runs the effect.
+func (g *Guard) stepRotate(ctx context.Context, partition string, s *saga) error {
+	effect := rotate.Effect(g.Vault, s.Plan, partition)
+	begun, err := remedy.Begun(ctx, g.State, partition, effect.Key)
+	if err != nil {
+		return err
+	}
+	if !begun {
+		held, err := g.regate(ctx, s.Plan)
+		if err != nil {
+			return err
+		}
+		if held != "" {
+			s.Phase, s.Why = phaseStopped, "not started: "+held
+			return nil
+		}
+		if err := g.countRotation(ctx, s.Plan); err != nil {
+			return err
+		}
+	}
+	out, err := g.Effects.Step(ctx, effect)
+	if err != nil {
+		return err
+	}
+	switch out.Status {
+	case remedy.Settled:
+		s.Phase, s.New, s.MadeAt, s.NextAt = phaseFollow, out.Result, g.Now().UTC(), g.Now().UTC()
+		s.Why = "version " + out.Result + " was made and read back"
+	case remedy.Failed:
+		s.Phase, s.Why = phaseStopped, out.Why
+	case remedy.Again:
+		s.NextAt, s.Why = out.At.UTC(), out.Why
+	}
+	return nil
+}
+
+func (g *Guard) regate(ctx context.Context, p plan.Plan) (string, error) {
+	facts, err := g.keyFacts(ctx, g.Survey(), p.Key)
+	if err != nil {
+		return "", err
+	}
+	rotated, err := g.rotatedToday(ctx, g.Now())
+	if err != nil {
+		return "", err
+	}
+	fresh := plan.ForRotation(facts, p.PolicyHash, p.Created)
+	return heldText(plan.Gates(fresh, facts, plan.Inputs{Policy: g.Policy, Observe: g.Observe, CanWrite: g.CanWrite, Rotated: rotated, Now: g.Now()})), nil
+}
+
+func heldText(rs []plan.Ruling) string {
+	var out []string
+	for _, r := range plan.Holding(rs) {
+		out = append(out, r.Gate+": "+r.Reason)
+	}
+	return strings.Join(out, "; ")
+}
+
+// stepFollow brings the clusters to the new version: those that follow by
+// themselves are watched side by side, the others are moved one after another,
+// the first being the canary. The first failure stops the rest on the old,
+// enabled version.
+func (g *Guard) stepFollow(ctx context.Context, s *saga) error {
+	next, moving := time.Time{}, false
+	for i := range s.Followers {
+		f := &s.Followers[i]
+		if f.Done {
+			continue
+		}
+		patch := f.Kind != "v2" || g.Now().After(s.MadeAt.Add(g.Policy.Limits.Risk.AdoptionWait+adoptionSlack))
+		if patch && moving {
+			continue // one cluster at a time
+		}
+		out, err := g.stepFollower(ctx, s, f, patch)
+		if err != nil {
+			return err
+		}
+		switch out.Status {
+		case remedy.Settled:
+			f.Done, f.By = true, "rewired"
+			if !patch {
+				f.By = "adopted"
+			}
+		case remedy.Failed:
+			s.Phase, s.Why = phaseStopped, fmt.Sprintf("%s: %s; it and the clusters after it stay on the old version, which is still enabled", f.Cluster, out.Why)
+			return nil
+		case remedy.Again:
+			moving = moving || patch
+			if next.IsZero() || out.At.Before(next) {
+				next = out.At
+			}
+			s.Why = azureid.MustResource(f.Cluster).Name() + ": " + out.Why
+		}
+	}
+	if next.IsZero() {
+		s.Phase, s.Why = phaseDone, fmt.Sprintf("%d clusters are on version %s, each read back Running", len(s.Followers), s.New)
+		return nil
+	}
+	s.NextAt = next.UTC()
+	return nil
+}
+
+func (g *Guard) stepFollower(ctx context.Context, s *saga, f *follower, patch bool) (remedy.Outcome, error) {
+	id, err := azureid.ParseResource(f.Cluster)
+	if err != nil {
+		return remedy.Outcome{}, err
+	}
+	from, to := s.Plan.Key.At(f.From), s.Plan.Key.At(s.New)
+	if !patch {
+		return g.watchAdoption(ctx, id, from, to)
+	}
+	partition := incident.Partition(event.Subject{Kind: event.SubjectCluster, ID: id.Key()})
+	effect := rewire.Effect(g.Clusters, id, from, to, s.Plan.ID, partition)
+	begun, err := remedy.Begun(ctx, g.State, partition, effect.Key)
+	if err != nil {
+		return remedy.Outcome{}, err
+	}
+	if !begun {
+		held, err := g.regateRewire(ctx, id, s.Plan.Key, to)
+		if err != nil {
+			return remedy.Outcome{}, err
+		}
+		if held != "" {
+			return remedy.Outcome{Status: remedy.Again, At: g.Now().Add(5 * time.Minute), Why: "held: " + held}, nil
+		}
+	}
+	return g.Effects.Step(ctx, effect)
+}
+
+// watchAdoption only reads: the service moves the cluster by itself.
+func (g *Guard) watchAdoption(ctx context.Context, id azureid.Resource, from, to azureid.Key) (remedy.Outcome, error) {
+	sight, _, err := rewire.Look(ctx, g.Clusters, id, from, to)
+	switch {
+	case err != nil:
+		return remedy.Outcome{}, err
+	case sight.Done:
+		return remedy.Outcome{Status: remedy.Settled, Result: to.Version}, nil
+	case sight.Stop != "":
+		return remedy.Outcome{Status: remedy.Failed, Why: sight.Stop}, nil
+	}
+	return remedy.Outcome{Status: remedy.Again, At: g.Now().Add(5 * time.Minute), Why: "waits for the service to adopt version " + to.Version}, nil
+}
+
+func (g *Guard) regateRewire(ctx context.Context, id azureid.Resource, key, to azureid.Key) (string, error) {
+	run := g.Survey()
+	w := run.Wiring(ctx, id)
+	facts, err := g.keyFacts(ctx, run, key)
+	if err != nil {
+		return "", err
+	}
+	if w.Key().Equal(to) {
+		return "", nil // adopted meanwhile: the effect will see it
+	}
+	facts.Key, facts.To, facts.Cluster, facts.Wirings = w.Key(), to, w.Cluster.Value, []wiring.Wiring{w}
+	p := plan.ForRewire(facts, g.Policy.Hash, g.Now())
+	return heldText(plan.Gates(p, facts, plan.Inputs{Policy: g.Policy, Observe: g.Observe, CanWrite: g.CanWrite, Now: g.Now()})), nil
+}

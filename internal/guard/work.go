@@ -1,0 +1,93 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"cmkguard/internal/canonical"
+	"cmkguard/internal/event"
+	"cmkguard/internal/fault"
+	"cmkguard/internal/journal"
+	"cmkguard/internal/store"
+)
+
+// Work takes one message of the work queue. It never lets the queue retry: on
+// a fault that can pass it schedules its own message with a delay and returns
+// nil, because a queue's own retries are over within seconds.
+func (g *Guard) Work(ctx context.Context, raw []byte) error {
+	m, err := decodeMessage(raw)
+	if err != nil {
+		return g.Poison(ctx, WorkQueue, err.Error(), raw)
+	}
+	err = g.workOn(ctx, m)
+	switch {
+	case err == nil:
+	case fault.Is(err, fault.Invalid):
+		err = g.Poison(ctx, WorkQueue, err.Error(), raw)
+	case m.Kind == kindTend:
+		return err
+	default:
+		m.Tries++
+		err = g.send(ctx, m, max(backoff(m.Tries), fault.RetryAfter(err)))
+	}
+	if err != nil {
+		return err
+	}
+	if m.Kind != kindTend {
+		return g.Tend(ctx)
+	}
+	return nil
+}
+
+func (g *Guard) workOn(ctx context.Context, m message) error {
+	switch m.Kind {
+	case kindSignal:
+		return g.runSignal(ctx, m.Partition)
+	case kindSaga:
+		return g.runSaga(ctx, m.Partition, m.ID, m.Seq)
+	}
+	return g.Tend(ctx)
+}
+
+// runSignal reads the wiring of every cluster that the signal's subject
+// touches, judges, and brings incidents, plans and alerts up to date.
+func (g *Guard) runSignal(ctx context.Context, partition string) error {
+	row, ok, err := g.State.Get(ctx, partition, signalRow)
+	if err != nil || !ok {
+		return err // a message without its signal is a leftover
+	}
+	var st storedSignal
+	if err := json.Unmarshal(row.Value, &st); err != nil {
+		return fault.New(fault.Invalid, "guard.runSignal", "stored signal %s: %w", partition, err)
+	}
+	if st.State == signalDone {
+		return nil
+	}
+	if err := g.assess(ctx, st.Signal); err != nil {
+		return err
+	}
+	st.State = signalDone
+	raw, err := canonical.JSON(st)
+	if err != nil {
+		return err
+	}
+	_, err = g.State.Apply(ctx, partition, []store.Op{{Kind: store.Replace, Key: signalRow, Value: raw, ETag: row.ETag}})
+	if fault.Is(err, fault.Conflict) {
+		return nil // another worker finished the same signal
+	}
+	return err
+}
+
+// signalEntry is the record of a signal that was worked on.
+func signalEntry(s event.Signal, touched int, complete bool, why string) journal.Entry {
+	text := string(s.Kind) + " for " + s.Subject.ID
+	raw, err := canonical.JSON(map[string]any{
+		"id": s.ID, "source": s.Source, "type": s.Type, "time": s.Time.UTC().Format(time.RFC3339Nano),
+		"key": s.Key.String(), "clusters": touched, "complete": complete, "why": why,
+	})
+	if err != nil {
+		raw = nil // unreachable: plain values
+	}
+	return journal.Entry{Kind: journal.KindSignal, Subject: s.Subject.String(), Ref: s.ID, Text: text, Body: raw}
+}
