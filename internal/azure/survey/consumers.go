@@ -1,0 +1,92 @@
+package survey
+
+import (
+	"context"
+	"strings"
+
+	"cmkguard/internal/azure/graph"
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/wiring"
+)
+
+// found is what Resource Graph showed in this run.
+type found struct {
+	rows     []graph.Row
+	complete bool
+	why      string
+}
+
+const consumersCall = "graph clusters, then arm GET each"
+
+// all lists the clusters once per run. An incomplete list still has its rows.
+func (r *Run) all(ctx context.Context) found {
+	if r.found == nil {
+		f := &found{}
+		rows, err := r.src.Map.Clusters(ctx, r.subscriptions)
+		if err != nil {
+			f.why = "the clusters could not be listed: " + err.Error()
+		} else {
+			f.rows = rows
+			f.complete, f.why = r.src.Map.Visible(ctx, r.subscriptions)
+		}
+		r.found = f
+	}
+	return *r.found
+}
+
+// All lists the ids of every cluster that can be seen; complete as in
+// wiring.Consumers.
+func (r *Run) All(ctx context.Context) (ids []azureid.Resource, complete bool, why string) {
+	f := r.all(ctx)
+	for _, row := range f.rows {
+		ids = append(ids, row.ID)
+	}
+	return ids, f.complete, f.why
+}
+
+// Consumers lists the clusters that use the key, in whatever version: found by
+// Resource Graph, each read again, those dropped that turn out to use another
+// key. One that cannot be read makes the list incomplete.
+func (r *Run) Consumers(ctx context.Context, key azureid.Key) wiring.Consumers {
+	out := wiring.Consumers{Key: key.Base(), Call: consumersCall, At: r.now().UTC()}
+	out.Clusters, out.Complete, out.Why = r.confirmed(ctx, func(k azureid.Key) bool { return k.SameKey(key) })
+	return out
+}
+
+// ClustersOfVault lists the clusters whose key lies in the vault; complete as
+// in wiring.Consumers. The vault itself is not read: a deleted one has them too.
+func (r *Run) ClustersOfVault(ctx context.Context, vault azureid.Resource) ([]wiring.Cluster, bool, string) {
+	return r.confirmed(ctx, func(k azureid.Key) bool {
+		return strings.EqualFold(k.VaultName(), vault.Name()) && !r.cloud.IsHSM(k.Host)
+	})
+}
+
+// confirmed re-reads the clusters whose row matches and keeps those whose own
+// key does. A row whose key URL cannot be parsed could be anybody's.
+func (r *Run) confirmed(ctx context.Context, match func(azureid.Key) bool) (clusters []wiring.Cluster, complete bool, why string) {
+	f := r.all(ctx)
+	var gaps []string
+	for _, row := range f.rows {
+		switch {
+		case row.Key.IsZero() && row.KeyURL == "":
+			continue
+		case row.Key.IsZero():
+			gaps = append(gaps, row.ID.Name()+" names a key that cannot be told: "+row.KeyURL)
+			continue
+		case !match(row.Key):
+			continue
+		}
+		c := r.cluster(ctx, row.ID)
+		switch {
+		case c.State == wiring.Absent: // deleted since the listing
+		case !c.OK():
+			gaps = append(gaps, row.ID.Name()+" could not be read: "+c.Why)
+		case c.Value.CMK != nil && match(c.Value.CMK.Key):
+			clusters = append(clusters, c.Value)
+		}
+	}
+	if !f.complete {
+		gaps = append(gaps, f.why)
+	}
+	return clusters, len(gaps) == 0, strings.Join(gaps, "; ")
+}

@@ -1,0 +1,115 @@
+// Package survey reads the whole chain of a cluster, and who else shares its
+// key, by composing the adapters. Within one run every fact is read once, so
+// that clusters with the same key or vault are judged by the same facts.
+//
+// It judges nothing and writes nothing.
+package survey
+
+import (
+	"context"
+	"time"
+
+	"cmkguard/internal/azure/graph"
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/wiring"
+)
+
+// Clusters reads one cluster.
+type Clusters interface {
+	Get(ctx context.Context, id azureid.Resource) wiring.Fact[wiring.Cluster]
+}
+
+// Keys reads a key's versions, one version, and its deleted form.
+type Keys interface {
+	Versions(ctx context.Context, k azureid.Key) wiring.Fact[[]wiring.KeyVersion]
+	Bundle(ctx context.Context, k azureid.Key) wiring.Fact[wiring.KeyBundle]
+	Deleted(ctx context.Context, k azureid.Key) wiring.Fact[wiring.DeletedKey]
+}
+
+// Rotations reads a key's rotation policy.
+type Rotations interface {
+	Rotation(ctx context.Context, k azureid.Key) wiring.Fact[wiring.RotationPolicy]
+}
+
+// Resources reads vaults and identities.
+type Resources interface {
+	Vault(ctx context.Context, id azureid.Resource) wiring.Fact[wiring.Vault]
+	Identity(ctx context.Context, id azureid.Resource) wiring.Fact[wiring.Identity]
+}
+
+// Grants reads Azure RBAC at a key's scope.
+type Grants interface {
+	Assignments(ctx context.Context, keyScope, principalID string) wiring.Fact[[]wiring.RoleAssignment]
+	Definitions(ctx context.Context, ids []string) wiring.Fact[map[string]wiring.RoleDefinition]
+	Denies(ctx context.Context, scope string) wiring.Fact[[]wiring.DenyAssignment]
+}
+
+// Map finds clusters and vaults, and tells whether it can see them all.
+type Map interface {
+	Clusters(ctx context.Context, subscriptions []string) ([]graph.Row, error)
+	VaultByHost(ctx context.Context, subscriptions []string, host string) (azureid.Resource, bool, error)
+	Visible(ctx context.Context, subscriptions []string) (complete bool, why string)
+}
+
+// Sources are what a survey reads from; all are required.
+type Sources struct {
+	Clusters  Clusters
+	Keys      Keys
+	Rotations Rotations
+	Resources Resources
+	Grants    Grants
+	Map       Map
+}
+
+// Survey reads the configured subscriptions.
+type Survey struct {
+	src           Sources
+	cloud         azureid.Cloud
+	subscriptions []string
+	now           func() time.Time
+}
+
+// New returns a survey of the subscriptions.
+func New(src Sources, c azureid.Cloud, subscriptions []string, now func() time.Time) *Survey {
+	return &Survey{src: src, cloud: c, subscriptions: subscriptions, now: now}
+}
+
+// Run is one pass over live state. It remembers what it read and is for one
+// caller at a time.
+type Run struct {
+	*Survey
+	clusters    memo[wiring.Cluster]
+	vaults      memo[wiring.Vault] // by host
+	identities  memo[wiring.Identity]
+	versions    memo[[]wiring.KeyVersion]
+	bundles     memo[wiring.KeyBundle]
+	deleted     memo[wiring.DeletedKey]
+	rotations   memo[wiring.RotationPolicy]
+	assignments memo[[]wiring.RoleAssignment]
+	definitions memo[wiring.RoleDefinition]
+	denies      memo[[]wiring.DenyAssignment]
+	found       *found
+}
+
+// Run starts a pass that remembers nothing of those before.
+func (s *Survey) Run() *Run {
+	return &Run{
+		Survey: s, clusters: memo[wiring.Cluster]{}, vaults: memo[wiring.Vault]{}, identities: memo[wiring.Identity]{},
+		versions: memo[[]wiring.KeyVersion]{}, bundles: memo[wiring.KeyBundle]{}, deleted: memo[wiring.DeletedKey]{},
+		rotations: memo[wiring.RotationPolicy]{}, assignments: memo[[]wiring.RoleAssignment]{},
+		definitions: memo[wiring.RoleDefinition]{}, denies: memo[[]wiring.DenyAssignment]{},
+	}
+}
+
+// memo remembers facts, failed ones too: a source that failed in this run is
+// not asked again for the next cluster.
+type memo[T any] map[string]wiring.Fact[T]
+
+func (m memo[T]) once(key string, read func() wiring.Fact[T]) wiring.Fact[T] {
+	f, ok := m[key]
+	if !ok {
+		f = read()
+		m[key] = f
+	}
+	return f
+}

@@ -1,0 +1,110 @@
+package survey
+
+import (
+	"context"
+
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/wiring"
+)
+
+// Wiring reads the cluster's chain. What lies behind a link that could not be
+// read stays NotRead.
+func (r *Run) Wiring(ctx context.Context, cluster azureid.Resource) wiring.Wiring {
+	w := wiring.Wiring{ID: cluster, At: r.now().UTC(), Cluster: r.cluster(ctx, cluster)}
+	if !w.Cluster.OK() || w.Cluster.Value.CMK == nil {
+		return w
+	}
+	if id := w.Cluster.Value.CMK.IdentityID; !id.IsZero() {
+		w.Identity = r.identities.once(id.Key(), func() wiring.Fact[wiring.Identity] { return r.src.Resources.Identity(ctx, id) })
+	}
+	k := w.Key()
+	if k.IsZero() {
+		return w
+	}
+	r.readKey(ctx, &w, k)
+	w.Vault = r.vault(ctx, k.Host)
+	if w.Vault.OK() && w.Vault.Value.RBAC {
+		r.readGrants(ctx, &w, k)
+	}
+	return w
+}
+
+func (r *Run) cluster(ctx context.Context, id azureid.Resource) wiring.Fact[wiring.Cluster] {
+	return r.clusters.once(id.Key(), func() wiring.Fact[wiring.Cluster] { return r.src.Clusters.Get(ctx, id) })
+}
+
+func (r *Run) readKey(ctx context.Context, w *wiring.Wiring, k azureid.Key) {
+	base := k.Base()
+	w.Versions = r.versions.once(base.ID(), func() wiring.Fact[[]wiring.KeyVersion] { return r.src.Keys.Versions(ctx, base) })
+	w.InUse = r.bundles.once(k.ID()+"/"+k.Version, func() wiring.Fact[wiring.KeyBundle] { return r.src.Keys.Bundle(ctx, k) })
+	w.Deleted = r.deleted.once(base.ID(), func() wiring.Fact[wiring.DeletedKey] { return r.src.Keys.Deleted(ctx, base) })
+	w.Rotation = r.rotations.once(base.ID(), func() wiring.Fact[wiring.RotationPolicy] { return r.src.Rotations.Rotation(ctx, base) })
+}
+
+// vault finds the vault of a host and reads it.
+func (r *Run) vault(ctx context.Context, host string) wiring.Fact[wiring.Vault] {
+	return r.vaults.once(host, func() wiring.Fact[wiring.Vault] {
+		call := "graph vault by host " + host
+		if r.cloud.IsHSM(host) {
+			return wiring.Failed[wiring.Vault](call, r.now(), "a Managed HSM, whose resource and local roles are not read")
+		}
+		id, ok, err := r.src.Map.VaultByHost(ctx, r.subscriptions, host)
+		switch {
+		case err != nil:
+			return wiring.Failed[wiring.Vault](call, r.now(), err.Error())
+		case !ok: // not proof of absence: it may lie in another subscription or be hidden from us
+			return wiring.Failed[wiring.Vault](call, r.now(), "no vault with this host can be seen in the watched subscriptions")
+		}
+		f := r.src.Resources.Vault(ctx, id)
+		if f.OK() && f.Value.Host != host {
+			return wiring.Failed[wiring.Vault](f.Call, f.At, "the vault found answers to "+f.Value.Host+", not "+host)
+		}
+		return f
+	})
+}
+
+// readGrants reads the principal's assignments at the key, the roles that they
+// name, and the deny assignments.
+func (r *Run) readGrants(ctx context.Context, w *wiring.Wiring, k azureid.Key) {
+	scope := w.Vault.Value.ID.String() + "/keys/" + k.Name
+	w.Denies = r.denies.once(k.ID(), func() wiring.Fact[[]wiring.DenyAssignment] { return r.src.Grants.Denies(ctx, scope) })
+	if !w.Identity.OK() {
+		return
+	}
+	principal := w.Identity.Value.PrincipalID
+	w.Assignments = r.assignments.once(k.ID()+"|"+principal, func() wiring.Fact[[]wiring.RoleAssignment] {
+		return r.src.Grants.Assignments(ctx, scope, principal)
+	})
+	if w.Assignments.OK() {
+		w.Definitions = r.roles(ctx, w.Assignments.Value)
+	}
+}
+
+// roles reads the assignments' role definitions, each once in a run.
+func (r *Run) roles(ctx context.Context, assignments []wiring.RoleAssignment) wiring.Fact[map[string]wiring.RoleDefinition] {
+	out := wiring.Read(map[string]wiring.RoleDefinition{}, "arm GET roleDefinitions: none is named", r.now())
+	for _, a := range assignments {
+		f := r.definitions.once(a.RoleID, func() wiring.Fact[wiring.RoleDefinition] {
+			f := r.src.Grants.Definitions(ctx, []string{a.RoleID})
+			if !f.OK() {
+				return wiring.Failed[wiring.RoleDefinition](f.Call, f.At, f.Why)
+			}
+			d, ok := f.Value[a.RoleID]
+			if !ok {
+				return wiring.NotThere[wiring.RoleDefinition](f.Call, f.At, "the role definition is gone")
+			}
+			return wiring.Read(d, f.Call, f.At)
+		})
+		switch f.State {
+		case wiring.Known:
+			out.Value[a.RoleID], out.Call = f.Value, f.Call
+			if f.At.Before(out.At) { // the fact is as old as its oldest part
+				out.At = f.At
+			}
+		case wiring.Absent: // left out: the judge then says that it was not read
+		default:
+			return wiring.Failed[map[string]wiring.RoleDefinition](f.Call, f.At, f.Why)
+		}
+	}
+	return out
+}
