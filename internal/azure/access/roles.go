@@ -80,13 +80,13 @@ func (c *Client) Definitions(ctx context.Context, ids []string) wiring.Fact[map[
 		if err != nil {
 			return wiring.Failed[map[string]wiring.RoleDefinition](call, at, azfault.Read("arm", err).Error())
 		}
-		d := wiring.RoleDefinition{ID: key}
-		if p := resp.Properties; p != nil {
-			d.Name = deref(p.RoleName)
-			for _, b := range p.Permissions {
-				if b != nil {
-					d.Permissions = append(d.Permissions, wiring.Permission{DataActions: texts(b.DataActions), NotDataActions: texts(b.NotDataActions)})
-				}
+		if resp.Properties == nil { // taken as it is, it would be a role that gives nothing
+			return wiring.Failed[map[string]wiring.RoleDefinition](call, at, "role definition "+id+" has no properties")
+		}
+		d := wiring.RoleDefinition{ID: key, Name: deref(resp.Properties.RoleName)}
+		for _, b := range resp.Properties.Permissions {
+			if b != nil {
+				d.Permissions = append(d.Permissions, wiring.Permission{DataActions: texts(b.DataActions), NotDataActions: texts(b.NotDataActions)})
 			}
 		}
 		out[key] = d
