@@ -62,7 +62,7 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	best, at := "", -1
 	for part := range w.bodies {
-		if i := strings.LastIndex(r.URL.Path, part); i > at {
+		if i := strings.LastIndex(strings.ToLower(r.URL.Path), strings.ToLower(part)); i > at {
 			best, at = part, i
 		}
 	}
