@@ -1,0 +1,172 @@
+package app
+
+import (
+	"crypto/rand"
+	"fmt"
+	"math/big"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"cmkguard/internal/alert"
+	"cmkguard/internal/alert/console"
+	alertgrid "cmkguard/internal/alert/eventgrid"
+	"cmkguard/internal/alert/webhook"
+	"cmkguard/internal/azure/cloud"
+	"cmkguard/internal/azure/cluster"
+	"cmkguard/internal/azure/grid"
+	"cmkguard/internal/azure/survey"
+	"cmkguard/internal/azure/vault"
+	"cmkguard/internal/fault"
+	"cmkguard/internal/guard"
+	"cmkguard/internal/journal"
+	"cmkguard/internal/plan"
+	"cmkguard/internal/policy"
+	"cmkguard/internal/remedy"
+	"cmkguard/internal/store"
+	"cmkguard/internal/store/filestore"
+)
+
+// pollEvery is how long to wait between looks at an operation under way.
+const pollEvery = 15 * time.Second
+
+// world is everything that was built, for its user to close.
+type world struct {
+	guard   *guard.Guard
+	backend store.Backend
+	now     func() time.Time
+	close   func()
+}
+
+// build makes the parts. It fails only when state cannot be opened or the
+// cloud is not known (no clock, no endpoints): everything else leaves the
+// guard observing, with the reason.
+func build(s Settings, problems []string, p Process, log zerolog.Logger) (*world, error) {
+	profile, err := cloud.Load(s.Cloud)
+	if err != nil {
+		return nil, fmt.Errorf("CMKGUARD_CLOUD=%s: %w", s.Cloud, err)
+	}
+	now := profile.Clock()
+	st, err := filestore.Open(s.StateDir, now)
+	if err != nil {
+		return nil, fmt.Errorf("CMKGUARD_STATE=file:%s: %w", s.StateDir, err)
+	}
+	b := st.Backend()
+	signer, verifier, err := journal.LoadOrCreateKey(journalKeyPath(s), rand.Reader)
+	if err != nil {
+		_ = st.Close()
+		return nil, fmt.Errorf("journal key %s: %w", journalKeyPath(s), err)
+	}
+	log.Info().Str("verifier", verifier).Msg("journal checkpoints are signed with this key")
+	pol, problem := readPolicy(s.Policy)
+	if problem != "" {
+		problems = append(problems, problem)
+	}
+	rec := journal.NewRecorder(b.State, p.Version, now)
+	channels, more := channelsOf(pol, p, profile, s)
+	g := &guard.Guard{
+		Cloud: profile.Cloud, Policy: pol, CanWrite: s.Remediator != "",
+		State: b.State, Queue: b.Queue, Rec: rec,
+		Alerts: alert.NewDispatcher(b.State, rec, channels, now, jitter),
+		Seal:   journal.NewSequencer(b, signer, p.Version, now),
+		Now:    now, NewID: uuid.NewString,
+		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
+	}
+	problems = append(problems, more...)
+	if err := connect(g, profile, s, now); err != nil {
+		problems = append(problems, err.Error())
+	}
+	g.Observe = strings.Join(problems, "; ")
+	return &world{guard: g, backend: b, now: now, close: func() { _ = st.Close() }}, nil
+}
+
+// readPolicy returns the policy of the file, or the built-in one and why.
+func readPolicy(file string) (*policy.Policy, string) {
+	if file == "" {
+		return policy.Default(), ""
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return policy.Default(), "CMKGUARD_POLICY: " + err.Error()
+	}
+	pol, err := policy.Parse(file, raw, plan.Ceilings())
+	if err != nil {
+		return policy.Default(), "the policy is not in force, the built-in one is (dry run, console alerts): " + err.Error()
+	}
+	return pol, ""
+}
+
+// connect gives the guard its Azure clients: reads as the observer, writes as
+// the remediator.
+func connect(g *guard.Guard, profile cloud.Profile, s Settings, now func() time.Time) error {
+	observer, err := profile.Credential(s.Observer)
+	if err != nil {
+		return fmt.Errorf("CMKGUARD_OBSERVER_CLIENT_ID: %w", err)
+	}
+	remediator := observer // reads only, while nothing can write
+	if s.Remediator != "" {
+		if remediator, err = profile.Credential(s.Remediator); err != nil {
+			return fmt.Errorf("CMKGUARD_REMEDIATOR_CLIENT_ID: %w", err)
+		}
+	}
+	sv, err := survey.Connect(profile, observer, s.Subscriptions, now)
+	if err != nil {
+		return err
+	}
+	g.Survey = func() guard.Survey { return sv.Run() }
+	if g.Vault, err = vault.New(profile, remediator, now); err != nil {
+		return err
+	}
+	g.Clusters, err = cluster.New(profile, remediator, now)
+	return err
+}
+
+func channelsOf(pol *policy.Policy, p Process, profile cloud.Profile, s Settings) (map[string]alert.Channel, []string) {
+	out := map[string]alert.Channel{}
+	var problems []string
+	for _, c := range pol.Channels {
+		ch, err := channelOf(c, p, profile, s)
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("%s:%d: channel %s: %v", pol.File, c.Line, c.Name, err))
+			continue
+		}
+		out[c.Name] = ch
+	}
+	return out, problems
+}
+
+func channelOf(c policy.Channel, p Process, profile cloud.Profile, s Settings) (alert.Channel, error) {
+	switch c.Kind {
+	case "console":
+		return console.New(p.Stdout, false, profile.Clock()), nil
+	case "webhook":
+		secret := p.Env(c.SecretRef)
+		if secret == "" {
+			return nil, fmt.Errorf("setting %s (secretRef) is not set", c.SecretRef)
+		}
+		return webhook.New(c.URL, secret, profile.Clock())
+	case "eventgrid":
+		cred, err := profile.Credential(s.Observer)
+		if err != nil {
+			return nil, err
+		}
+		pub, err := grid.New(profile, c.URL, cred)
+		if err != nil {
+			return nil, err
+		}
+		return alertgrid.New(pub, profile.Clock()), nil
+	}
+	return nil, fault.New(fault.Invalid, "app.channelOf", "kind %q is not console, webhook or eventgrid", c.Kind)
+}
+
+// jitter is a random number in [0, 1).
+func jitter() float64 {
+	n, err := rand.Int(rand.Reader, big.NewInt(1<<20))
+	if err != nil {
+		return 0.5 // no randomness: everybody waits the same
+	}
+	return float64(n.Int64()) / (1 << 20)
+}

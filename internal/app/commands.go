@@ -1,0 +1,140 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cmkguard/internal/journal"
+	"cmkguard/internal/plan"
+	"cmkguard/internal/policy"
+	"cmkguard/internal/store/filestore"
+)
+
+func auditCommand(p Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "audit", Short: "Verify and show the journal"}
+	cmd.AddCommand(verifyCommand(p), exportCommand(p))
+	return cmd
+}
+
+func verifyCommand(p Process) *cobra.Command {
+	var state, key, known string
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Check every entry against the signed checkpoints; exit 1 and name what was changed",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return verify(cmd.Context(), p, state, key, known)
+		},
+	}
+	cmd.Flags().StringVar(&state, "state", "", "directory of the embedded state (default: CMKGUARD_STATE)")
+	cmd.Flags().StringVar(&key, "key", "", "verifier key as logged at start; without it the key beside the state is used, which whoever holds the state could have replaced")
+	cmd.Flags().StringVar(&known, "checkpoint", "", "file with a checkpoint that you kept elsewhere: finds entries cut off the end")
+	return cmd
+}
+
+func verify(ctx context.Context, p Process, state, key, known string) error {
+	st, dir, err := openState(p, state)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	if key == "" {
+		if key, err = journal.VerifierOf(filepath.Join(dir, "journal-key.pem")); err != nil {
+			return exitError{exitFailed, err}
+		}
+	}
+	v, err := journal.NewVerifier(key)
+	if err != nil {
+		return exitError{exitUsage, fmt.Errorf("--key: %w", err)}
+	}
+	opts := journal.VerifyOptions{}
+	if known != "" {
+		if opts.Known, err = os.ReadFile(known); err != nil {
+			return exitError{exitUsage, fmt.Errorf("--checkpoint: %w", err)}
+		}
+	}
+	b := st.Backend()
+	r, err := journal.Verify(ctx, b.Log, b.State, v, opts)
+	if err != nil {
+		return exitError{exitFailed, err}
+	}
+	fmt.Fprintf(p.Stdout, "entries %d, checkpoints %d, unsealed %d\n", r.Size, r.Checkpoints, r.Unsealed)
+	for _, pr := range r.Problems {
+		fmt.Fprintf(p.Stdout, "PROBLEM entry %d: %s\n", pr.Entry, pr.What)
+	}
+	for _, l := range r.Limits {
+		fmt.Fprintln(p.Stdout, "cannot be proved:", l)
+	}
+	if len(r.Problems) > 0 {
+		return exitError{exitFailed, fmt.Errorf("the journal does not verify: %d problems", len(r.Problems))}
+	}
+	fmt.Fprintln(p.Stdout, "the journal verifies")
+	return nil
+}
+
+func exportCommand(p Process) *cobra.Command {
+	var state string
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Write the sealed entries as JSON lines",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			st, _, err := openState(p, state)
+			if err != nil {
+				return err
+			}
+			defer st.Close()
+			enc := json.NewEncoder(p.Stdout)
+			enc.SetEscapeHTML(false)
+			return journal.Read(cmd.Context(), st.Backend().Log, 0, func(_ int64, e journal.Entry) error { return enc.Encode(e) })
+		},
+	}
+	cmd.Flags().StringVar(&state, "state", "", "directory of the embedded state (default: CMKGUARD_STATE)")
+	return cmd
+}
+
+func openState(p Process, dir string) (*filestore.Store, string, error) {
+	if dir == "" {
+		s, fatal, _ := readSettings(p.Env)
+		if len(fatal) > 0 {
+			return nil, "", exitError{exitUsage, fmt.Errorf("--state is not given and %s", fatal[0])}
+		}
+		dir = s.StateDir
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, "", exitError{exitFailed, err}
+	}
+	st, err := filestore.Open(dir, time.Now)
+	if err != nil {
+		return nil, "", exitError{exitFailed, err}
+	}
+	return st, dir, nil
+}
+
+func policyCommand(p Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "policy", Short: "Work with policy files"}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "check FILE",
+		Short: "Say everything that is wrong with a policy file, by line",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			raw, err := os.ReadFile(args[0])
+			if err != nil {
+				return exitError{exitUsage, err}
+			}
+			pol, err := policy.Parse(args[0], raw, plan.Ceilings())
+			if err != nil {
+				return exitError{exitFailed, err}
+			}
+			fmt.Fprintf(p.Stdout, "%s is right (sha256 %s)\n", args[0], pol.Hash)
+			return nil
+		},
+	})
+	return cmd
+}

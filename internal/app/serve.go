@@ -1,0 +1,144 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"cmkguard/handlers/keyvaultevents"
+	"cmkguard/handlers/sweep"
+	"cmkguard/handlers/work"
+	"cmkguard/internal/funchost"
+	"cmkguard/internal/guard"
+	"cmkguard/internal/localhost"
+)
+
+func serveCommand(p Process) *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the Functions host (the default when it started us); with embedded state, pump the queues too",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), p) },
+	}
+}
+
+// serve binds first and opens state behind the listener: the host takes any
+// answer of GET / for readiness and gives up after 30 seconds. Only an unusable
+// port or state ends it; anything else leaves it observing and saying so.
+func serve(ctx context.Context, p Process) error {
+	s, fatal, problems := readSettings(p.Env)
+	log := zerolog.New(p.Stdout).Level(s.LogLevel).With().Timestamp().Str("build", p.Version).Logger()
+	l, err := funchost.Listen(orDefault(s.Port, "0"))
+	if err != nil {
+		return exitError{exitFailed, fmt.Errorf("%s=%s: %w", portSetting, s.Port, err)}
+	}
+	if len(fatal) > 0 {
+		return exitError{exitFailed, fmt.Errorf("cannot start: %s", strings.Join(fatal, "; "))}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	door := &door{}
+	srv := funchost.New(funchost.Options{Log: log, Now: time.Now, OnPoison: door.poison})
+	srv.Handle(keyvaultevents.Name, func(ctx context.Context, inv *funchost.Invocation) error {
+		return keyvaultevents.Handler(door.guard)(ctx, inv)
+	})
+	srv.Handle(work.Name, func(ctx context.Context, inv *funchost.Invocation) error {
+		return work.Handler(door.guard)(ctx, inv)
+	})
+	srv.Handle(sweep.Name, func(ctx context.Context, inv *funchost.Invocation) error {
+		return sweep.Handler(door.guard)(ctx, inv)
+	})
+	opened := make(chan error, 1)
+	go func() { opened <- door.open(ctx, cancel, srv, p, s, problems, l, log) }()
+	code := srv.Run(ctx, l, lifeOf(p, s))
+	cancel()
+	select {
+	case err := <-opened:
+		if err != nil {
+			return exitError{exitFailed, err}
+		}
+	case <-time.After(5 * time.Second): // state hangs; the process ends all the same
+	}
+	door.close()
+	return exitError{code: code}
+}
+
+func lifeOf(p Process, s Settings) funchost.Life {
+	life := funchost.Life{Interrupt: p.Interrupts, Terminate: p.Terms}
+	if s.UnderHost {
+		life.Parent = os.Getppid
+	}
+	return life
+}
+
+// door is what the functions reach the guard through once it stands; until
+// funchost.Ready their invocations wait.
+type door struct {
+	guard *guard.Guard
+	world *world
+	host  *localhost.Host
+	done  chan struct{}
+}
+
+func (d *door) poison(ctx context.Context, function, _, reason string, body []byte) error {
+	return d.guard.Poison(ctx, function, reason, body)
+}
+
+func (d *door) open(ctx context.Context, cancel func(), srv *funchost.Server, p Process, s Settings, problems []string, l net.Listener, log zerolog.Logger) error {
+	w, err := build(s, problems, p, log)
+	if err != nil {
+		cancel()
+		return err
+	}
+	d.world, d.guard = w, w.guard
+	log.Info().Str("addr", l.Addr().String()).Str("state", s.StateDir).Str("policy", w.guard.Policy.File).
+		Bool("can_write", w.guard.CanWrite).Str("observe_only", w.guard.Observe).Msg("serving")
+	srv.Ready()
+	if w.guard.Observe != "" {
+		err := w.guard.Announce(ctx, "CMK Guard observes only: it changes nothing", w.guard.Observe,
+			[]string{"Mend the setting or the policy line named above and restart: cmkguard policy check FILE tells whether it is right."})
+		if err != nil {
+			log.Error().Err(err).Msg("could not record that it observes only")
+		}
+	}
+	d.done = make(chan struct{})
+	d.host = localhost.New(localhost.Options{
+		BaseURL: "http://" + l.Addr().String(),
+		Queue:   w.backend.Queue,
+		Queues:  map[string]localhost.Target{work.Queue: {Function: work.Name, Binding: work.Binding}},
+		Timers:  []localhost.Timer{{Function: sweep.Name, Binding: sweep.Binding, Every: time.Minute}},
+		Now:     w.now,
+		Log:     log,
+	})
+	defer close(d.done)
+	d.host.Run(ctx)
+	return nil
+}
+
+func (d *door) close() {
+	if d.host != nil {
+		d.host.Stop()
+		select {
+		case <-d.done:
+		case <-time.After(5 * time.Second):
+		}
+	}
+	if d.world != nil {
+		d.world.close()
+	}
+}
+
+// journalKeyPath is where the local signing key lies.
+func journalKeyPath(s Settings) string {
+	if s.JournalKey != "" {
+		return s.JournalKey
+	}
+	return filepath.Join(s.StateDir, "journal-key.pem")
+}

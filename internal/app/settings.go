@@ -1,0 +1,69 @@
+package app
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/rs/zerolog"
+)
+
+// portSetting is set by the Functions host: the port to serve on.
+const portSetting = "FUNCTIONS_CUSTOMHANDLER_PORT"
+
+// Settings are the process's settings, all from the environment
+// (local.settings.json.example shows them).
+type Settings struct {
+	Port          string   // FUNCTIONS_CUSTOMHANDLER_PORT; "0" picks a free one
+	Policy        string   // CMKGUARD_POLICY: file; "" is the built-in policy: dry run everywhere
+	StateDir      string   // CMKGUARD_STATE: file:DIR
+	Cloud         string   // CMKGUARD_CLOUD: public, usgov, china or the path of a cloud profile
+	Subscriptions []string // CMKGUARD_SUBSCRIPTIONS: ids, comma-separated
+	LogLevel      zerolog.Level
+	Observer      string // CMKGUARD_OBSERVER_CLIENT_ID
+	Remediator    string // CMKGUARD_REMEDIATOR_CLIENT_ID; "": nothing can write
+	UnderHost     bool   // a Functions host started us
+	JournalKey    string // CMKGUARD_JOURNAL_KEY: PEM file; "" is journal-key.pem beside the state
+}
+
+// readSettings returns the settings, what makes the process unable to run
+// (fatal), and what leaves it observing only (problems).
+func readSettings(env func(string) string) (s Settings, fatal, problems []string) {
+	s = Settings{
+		Port: env(portSetting), Policy: env("CMKGUARD_POLICY"), Cloud: orDefault(env("CMKGUARD_CLOUD"), "public"),
+		Observer: env("CMKGUARD_OBSERVER_CLIENT_ID"), Remediator: env("CMKGUARD_REMEDIATOR_CLIENT_ID"),
+		UnderHost: env("FUNCTIONS_CUSTOMHANDLER_WORKER_ID") != "", JournalKey: env("CMKGUARD_JOURNAL_KEY"),
+	}
+	state := env("CMKGUARD_STATE")
+	dir, isFile := strings.CutPrefix(state, "file:")
+	switch {
+	case state == "":
+		fatal = append(fatal, "CMKGUARD_STATE is not set: want file:DIR")
+	case !isFile || dir == "":
+		fatal = append(fatal, fmt.Sprintf("CMKGUARD_STATE is %q: want file:DIR (this build has the embedded store only)", state))
+	case env("WEBSITE_INSTANCE_ID") != "":
+		fatal = append(fatal, "CMKGUARD_STATE is file:DIR, but this is a Functions host in Azure, whose instances share no disk")
+	}
+	s.StateDir = dir
+	for _, id := range strings.Split(env("CMKGUARD_SUBSCRIPTIONS"), ",") {
+		if id = strings.TrimSpace(id); id != "" {
+			s.Subscriptions = append(s.Subscriptions, id)
+		}
+	}
+	if len(s.Subscriptions) == 0 {
+		problems = append(problems, "CMKGUARD_SUBSCRIPTIONS is not set: name the subscription ids to watch, comma-separated")
+	}
+	level, err := zerolog.ParseLevel(orDefault(env("CMKGUARD_LOG_LEVEL"), "info"))
+	if err != nil {
+		problems = append(problems, fmt.Sprintf("CMKGUARD_LOG_LEVEL is %q: want debug, info, warn or error", env("CMKGUARD_LOG_LEVEL")))
+		level = zerolog.InfoLevel
+	}
+	s.LogLevel = level
+	return s, fatal, problems
+}
+
+func orDefault(s, d string) string {
+	if s == "" {
+		return d
+	}
+	return s
+}

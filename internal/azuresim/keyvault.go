@@ -1,0 +1,254 @@
+package azuresim
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"cmkguard/internal/azureid"
+)
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError) // unreachable: maps of plain values
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(raw)
+}
+
+// writeError writes the error body that Key Vault and Resource Manager share;
+// inner is Key Vault's innererror code [D: Key Vault error codes].
+func writeError(w http.ResponseWriter, status int, code, message, inner string) {
+	e := map[string]any{"code": code, "message": message}
+	if inner != "" {
+		e["innererror"] = map[string]any{"code": inner}
+	}
+	writeJSON(w, status, map[string]any{"error": e})
+}
+
+func (s *Sim) route(w http.ResponseWriter, r *http.Request, c *Caller) {
+	switch {
+	case strings.HasSuffix(r.Host, ".vault.azure.net"):
+		s.serveVault(w, r, c)
+	case strings.HasSuffix(r.Host, ".eventgrid.azure.net"):
+		s.serveGrid(w, r, c)
+	case c == nil:
+		writeError(w, http.StatusUnauthorized, "InvalidAuthenticationToken", "The access token is invalid.", "")
+	case r.Host == "management.azure.com":
+		s.serveARM(w, r, c)
+	default:
+		writeError(w, http.StatusNotFound, "NotFound", "nothing answers at "+r.Host, "")
+	}
+}
+
+// serveVault is the data plane, API 2025-07-01.
+func (s *Sim) serveVault(w http.ResponseWriter, r *http.Request, c *Caller) {
+	v := s.vaults[r.Host]
+	switch {
+	case v == nil || v.Deleted:
+		writeError(w, http.StatusNotFound, "VaultNotFound", "no such vault", "")
+		return
+	case c == nil: // the first request comes without a token and learns the tenant [D: azkeys]
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer authorization="https://login.microsoftonline.com/%s", resource="https://vault.azure.net"`, v.TenantID))
+		writeError(w, http.StatusUnauthorized, "Unauthorized", "AKV10000: Request is missing a Bearer or PoP token.", "")
+		return
+	}
+	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	name := ""
+	if len(parts) > 1 {
+		name = parts[1]
+	}
+	need, permission := "keys/read", "get"
+	switch what := last(parts); {
+	case what == "rotate":
+		need, permission = "keys/rotate/action", "rotate"
+	case what == "rotationpolicy":
+		need, permission = "keyrotationpolicies/read", "getrotationpolicy"
+	case what == "versions":
+		permission = "list"
+	}
+	if !s.may(c.ObjectID, v, name, need, permission) {
+		s.forbidden(w, v, c, need, permission)
+		return
+	}
+	key := v.Keys[strings.ToLower(name)]
+	switch {
+	case parts[0] == "deletedkeys" && len(parts) == 2 && r.Method == http.MethodGet:
+		if key == nil || key.Deleted == nil {
+			s.notFound(w, name)
+			return
+		}
+		body := s.bundle(v, key, key.Versions[len(key.Versions)-1])
+		body["recoveryId"] = "https://" + v.Host + "/deletedkeys/" + key.Name
+		body["deletedDate"], body["scheduledPurgeDate"] = key.Deleted.At.Unix(), key.Deleted.Purge.Unix()
+		writeJSON(w, http.StatusOK, body)
+	case parts[0] != "keys" || key == nil || key.Deleted != nil:
+		s.notFound(w, name)
+	default:
+		s.serveKey(w, r, v, key, parts[2:])
+	}
+}
+
+func last(parts []string) string { return parts[len(parts)-1] }
+
+func (s *Sim) notFound(w http.ResponseWriter, name string) {
+	writeError(w, http.StatusNotFound, "KeyNotFound", "A key with (name/id) "+name+" was not found in this key vault.", "")
+}
+
+func (s *Sim) forbidden(w http.ResponseWriter, v *Vault, c *Caller, need, permission string) {
+	if v.RBAC {
+		writeError(w, http.StatusForbidden, "Forbidden", "Caller is not authorized to perform action on resource.\r\nCaller: oid="+c.ObjectID+
+			"\r\nAction: 'Microsoft.KeyVault/vaults/"+need+"'", "ForbiddenByRbac")
+		return
+	}
+	writeError(w, http.StatusForbidden, "Forbidden", "The application 'oid="+c.ObjectID+"' does not have keys "+permission+" permission on key vault '"+v.ID.Name()+"'.", "AccessDenied")
+}
+
+func (s *Sim) serveKey(w http.ResponseWriter, r *http.Request, v *Vault, key *Key, rest []string) {
+	newest := key.Versions[len(key.Versions)-1]
+	switch {
+	case len(rest) == 0 && r.Method == http.MethodGet:
+		writeJSON(w, http.StatusOK, s.bundle(v, key, newest))
+	case len(rest) == 1 && rest[0] == "versions":
+		list := []any{}
+		for _, ver := range key.Versions {
+			list = append(list, map[string]any{"kid": kid(v, key, ver), "attributes": attributes(v, ver), "tags": key.Tags})
+		}
+		writeJSON(w, http.StatusOK, map[string]any{"value": list, "nextLink": nil})
+	case len(rest) == 1 && rest[0] == "rotationpolicy" && r.Method == http.MethodGet:
+		writeJSON(w, http.StatusOK, rotationBody(v, key))
+	case len(rest) == 1 && rest[0] == "rotate" && r.Method == http.MethodPost:
+		// A new version of the same type; exp from the policy's expiryTime
+		// only, otherwise none [D: how to configure key rotation].
+		next := s.newVersion(KeyOptions{Type: newest.Type, Bits: newest.Bits, Ops: newest.Ops, Expires: s.expiry(key)})
+		key.Versions = append(key.Versions, next)
+		writeJSON(w, http.StatusOK, s.bundle(v, key, next))
+	case len(rest) == 1 && r.Method == http.MethodGet:
+		for _, ver := range key.Versions {
+			if ver.ID == strings.ToLower(rest[0]) {
+				writeJSON(w, http.StatusOK, s.bundle(v, key, ver))
+				return
+			}
+		}
+		s.notFound(w, key.Name+"/"+rest[0])
+	default:
+		writeError(w, http.StatusMethodNotAllowed, "BadParameter", r.Method+" is not simulated at this path", "")
+	}
+}
+
+func (s *Sim) expiry(key *Key) *time.Time {
+	var days int
+	if _, err := fmt.Sscanf(key.Rotation.ExpiryTime, "P%dD", &days); err != nil {
+		return nil
+	}
+	at := s.clock.Now().Add(time.Duration(days) * 24 * time.Hour)
+	return &at
+}
+
+func kid(v *Vault, key *Key, ver *Version) string {
+	return azureid.Key{Host: v.Host, Name: key.Name, Version: ver.ID}.String()
+}
+
+func attributes(v *Vault, ver *Version) map[string]any {
+	level := "Recoverable+Purgeable" // contains Purgeable if and only if purge protection is off [D]
+	if v.PurgeProtection {
+		level = "Recoverable"
+	}
+	a := map[string]any{"enabled": ver.Enabled, "created": ver.Created.Unix(), "updated": ver.Updated.Unix(),
+		"recoveryLevel": level, "recoverableDays": v.RetentionDays, "exportable": false}
+	if ver.Expires != nil {
+		a["exp"] = ver.Expires.Unix()
+	}
+	if ver.NotBefore != nil {
+		a["nbf"] = ver.NotBefore.Unix()
+	}
+	return a
+}
+
+func (s *Sim) bundle(v *Vault, key *Key, ver *Version) map[string]any {
+	jwk := map[string]any{"kid": kid(v, key, ver), "kty": ver.Type, "key_ops": ver.Ops}
+	if strings.HasPrefix(ver.Type, "RSA") {
+		jwk["n"], jwk["e"] = base64.RawURLEncoding.EncodeToString(ver.Modulus), "AQAB"
+	}
+	return map[string]any{"key": jwk, "attributes": attributes(v, ver), "tags": key.Tags}
+}
+
+func rotationBody(v *Vault, key *Key) map[string]any {
+	actions := []any{}
+	for _, a := range key.Rotation.Actions {
+		trigger := map[string]any{}
+		if a.TimeAfterCreate != "" {
+			trigger["timeAfterCreate"] = a.TimeAfterCreate
+		}
+		if a.TimeBeforeExpiry != "" {
+			trigger["timeBeforeExpiry"] = a.TimeBeforeExpiry
+		}
+		actions = append(actions, map[string]any{"trigger": trigger, "action": map[string]any{"type": a.Type}})
+	}
+	attrs := map[string]any{}
+	if key.Rotation.ExpiryTime != "" {
+		attrs["expiryTime"] = key.Rotation.ExpiryTime
+	}
+	return map[string]any{"id": "https://" + v.Host + "/keys/" + key.Name + "/rotationpolicy", "lifetimeActions": actions, "attributes": attrs}
+}
+
+// serveGrid is an Event Grid topic: it takes CloudEvents.
+func (s *Sim) serveGrid(w http.ResponseWriter, r *http.Request, c *Caller) {
+	var events []json.RawMessage
+	if c == nil {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	if err := json.NewDecoder(r.Body).Decode(&events); err != nil {
+		writeError(w, http.StatusBadRequest, "BadRequest", err.Error(), "")
+		return
+	}
+	s.published = append(s.published, events...)
+	w.WriteHeader(http.StatusOK)
+}
+
+// Published returns the events that topics took.
+func (s *Sim) Published() []json.RawMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]json.RawMessage(nil), s.published...)
+}
+
+// NearExpiry composes Key Vault's KeyNearExpiry event in the Event Grid schema
+// [D: event-schema-key-vault]; times are numbers, as the service writes them.
+func (s *Sim) NearExpiry(k azureid.Key, id string) json.RawMessage {
+	return s.event(k, id, "Microsoft.KeyVault.KeyNearExpiry")
+}
+
+// AccessPolicyChanged composes VaultAccessPolicyChanged for a vault.
+func (s *Sim) AccessPolicyChanged(host, id string) json.RawMessage {
+	return s.event(azureid.Key{Host: host}, id, "Microsoft.KeyVault.VaultAccessPolicyChanged")
+}
+
+func (s *Sim) event(k azureid.Key, id, typ string) json.RawMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.vaults[k.Host]
+	data := map[string]any{"Id": k.String(), "VaultName": v.ID.Name(), "ObjectType": "Key", "ObjectName": k.Name, "Version": k.Version, "NBF": nil, "EXP": nil}
+	subject := k.Name
+	if k.Name == "" {
+		subject = v.ID.Name()
+		data["Id"], data["ObjectType"], data["ObjectName"] = "https://"+v.Host+"/", "Vault", v.ID.Name()
+	} else if _, _, ver := s.find(k); ver != nil && ver.Expires != nil {
+		data["EXP"] = ver.Expires.Unix()
+	}
+	raw, err := json.Marshal(map[string]any{
+		"id": id, "topic": v.ID.String(), "subject": subject, "eventType": typ, "eventTime": s.clock.Now().Format(time.RFC3339Nano),
+		"data": data, "dataVersion": "1", "metadataVersion": "1",
+	})
+	if err != nil {
+		return nil // unreachable: plain values
+	}
+	return raw
+}
