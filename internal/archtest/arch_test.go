@@ -41,7 +41,7 @@ var edges = map[string]string{
 	"internal/azureid":         "internal/fault",
 	"internal/azuresim":        "internal/azureid internal/fault",
 	"internal/canonical":       "",
-	"internal/event":           "internal/azureid internal/fault",
+	"internal/event":           "internal/azureid internal/canonical internal/fault",
 	"internal/fault":           "",
 	"internal/funchost":        "internal/fault",
 	"internal/guard":           "internal/alert internal/azureid internal/canonical internal/event internal/fault internal/incident internal/journal internal/plan internal/policy internal/remedy internal/remedy/rewire internal/remedy/rotate internal/risk internal/store internal/wiring",
