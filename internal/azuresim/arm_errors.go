@@ -1,7 +1,6 @@
 package azuresim
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 )
@@ -26,21 +25,7 @@ func (e *armError) write(w http.ResponseWriter) {
 		w.Header().Set("Retry-After", e.RetryAfter)
 	}
 	w.Header().Set("x-ms-error-code", e.Code)
-	armJSON(w, e.Status, map[string]any{"error": body})
-}
-
-// armJSON writes one JSON answer as ARM does.
-func armJSON(w http.ResponseWriter, status int, body any) {
-	b, err := json.Marshal(body)
-	if err != nil {
-		// Only values that this package made get here.
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-cache")
-	w.WriteHeader(status)
-	w.Write(b)
+	writeJSON(w, e.Status, map[string]any{"error": body})
 }
 
 func armBadRequest(code, format string, args ...any) *armError {

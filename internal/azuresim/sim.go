@@ -26,6 +26,9 @@ type Options struct {
 	StateLag   time.Duration    // resourceState trails the operation by this; default 1 min [D]
 	SyncRefuse bool             // [?] switch: an unreachable key is refused at once, not by the operation
 	OfflineLag time.Duration    // a cluster that cannot unwrap goes Disabled after this; default 1 h [I]
+
+	GraphLag     time.Duration // Resource Graph shows the world of this long ago; default: the present
+	NoGraphQuota bool          // Resource Graph does not count queries
 }
 
 // Sim is one simulated Azure. Its methods may be called at any time.
@@ -47,6 +50,7 @@ type Sim struct {
 	late        []lateEffect
 	calls       []Call
 	published   []json.RawMessage
+	graphPast   []graphSnapshot // oldest first; kept only with a GraphLag
 }
 
 // New returns an empty world.

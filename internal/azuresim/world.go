@@ -147,8 +147,10 @@ type Caller struct {
 	Name     string
 	ObjectID string
 	Token    string
-	Reads    bool // may read everything on the control plane
-	Writes   bool // may PATCH clusters and assign their identities
+	Reads    bool     // may read everything on the control plane
+	Writes   bool     // may PATCH clusters and assign their identities
+	Owns     bool     // may do all that, and change role assignments
+	Hidden   []string // scopes at and below which it has no rights on the control plane
 }
 
 // Built-in roles (learn.microsoft.com, built-in-roles/security) [D].

@@ -252,3 +252,19 @@ func TestRewireRefusesWhatIsMoreThanAnotherVersion(t *testing.T) {
 		t.Errorf("something was sent: %v", a.Calls())
 	}
 }
+
+func TestABrokenAnswerIsNotAskedAgain(t *testing.T) {
+	t.Parallel()
+	get := azuretest.Payload(t, "cluster-get-cmk.json")
+	for name, patch := range map[string]http.HandlerFunc{
+		"unavailable": func(w http.ResponseWriter, _ *http.Request) { azuretest.JSON(w, 503, `{}`) },
+		"cut":         func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		c, a := serve(t, azure(get, patch, ""))
+		cl := read(t, c)
+		token, err := c.Rewire(context.Background(), cl, cl.CMK.Key.At(newVersion), "id-2")
+		if token != "" || fault.KindOf(err) != fault.Unknown || err == nil || len(a.Calls()) != 2 {
+			t.Errorf("%s: %q, %v, %d calls", name, token, err, len(a.Calls()))
+		}
+	}
+}
