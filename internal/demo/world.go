@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"cmkguard/internal/alert"
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/azuresim"
+)
+
+const (
+	subscription = "11111111-1111-1111-1111-111111111111"
+	group        = "/subscriptions/" + subscription + "/resourceGroups/rg-cache-prod/providers/"
+	token        = "a-token-that-only-this-machine-takes"
+	guardOID     = "99999999-9999-9999-9999-999999999999"
+)
+
+// secret signs the demo's webhooks; it protects nothing but this story.
+var secret = "whsec_" + base64.StdEncoding.EncodeToString([]byte("a secret of the demo, not of anybody"))
+
+// demo is the world and the child in it.
+type demo struct {
+	sim     *azuresim.Sim
+	server  *azuresim.Server
+	hook    *receiver
+	dir     string
+	state   string
+	profile string
+	child   *child
+
+	orders, ledger             azureid.Key
+	shop, sessions, ledgerDB   azureid.Resource
+	ledgerVault, ledgerIdentID string
+}
+
+func setUp(ctx context.Context, binary string) (*demo, error) {
+	dir, err := os.MkdirTemp("", "cmkguard-demo-")
+	if err != nil {
+		return nil, err
+	}
+	d := &demo{dir: dir, state: filepath.Join(dir, "state")}
+	d.sim = azuresim.New(azuresim.Options{Start: time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC), Wall: time.Now})
+	d.populate()
+	if d.server, err = d.sim.Serve(); err != nil {
+		return nil, err
+	}
+	if d.profile, err = d.server.WriteProfile(dir, token); err != nil {
+		return nil, err
+	}
+	if d.hook, err = listen(); err != nil {
+		return nil, err
+	}
+	policy := filepath.Join(dir, "policy.yaml")
+	if err := os.WriteFile(policy, []byte(fmt.Sprintf(policyText, d.hook.url)), 0o600); err != nil {
+		return nil, err
+	}
+	d.child = newChild(binary, map[string]string{
+		"CMKGUARD_STATE": "file:" + d.state, "CMKGUARD_CLOUD": d.profile, "CMKGUARD_POLICY": policy,
+		"CMKGUARD_SUBSCRIPTIONS": subscription, "CMKGUARD_REMEDIATOR_CLIENT_ID": "88888888-8888-8888-8888-888888888888",
+		"CMKGUARD_DEMO_SECRET": secret, "CMKGUARD_LOG_LEVEL": "info",
+	})
+	return d, d.child.start(ctx)
+}
+
+const policyText = `version: 1
+remedies: {rotate: auto, rewire: auto}
+channels:
+  - {name: log, kind: console}
+  - {name: ops, kind: webhook, url: "%s", secretRef: CMKGUARD_DEMO_SECRET}
+alerts:
+  - {minSeverity: info, channels: [ops, log]}
+`
+
+// populate makes three clusters of both kinds in two vaults: one with roles,
+// one with access policies.
+func (d *demo) populate() {
+	d.sim.AddCaller(azuresim.Caller{Name: "cmkguard", ObjectID: guardOID, Token: token, Reads: true, Writes: true})
+	created, expires := d.sim.Clock().Now().AddDate(-1, 0, 0), d.sim.Clock().Now().AddDate(0, 0, 20)
+	key := azuresim.KeyOptions{Created: created, Expires: &expires, Policy: azuresim.Rotation{
+		ExpiryTime: "P365D", Actions: []azuresim.RotationAction{{Type: "Notify", TimeBeforeExpiry: "P30D"}}}}
+	orders := azureid.MustResource(group + "Microsoft.KeyVault/vaults/kv-orders")
+	d.sim.AddVault(azuresim.Vault{ID: orders, Location: "westeurope", RBAC: true, SoftDelete: true, PurgeProtection: true})
+	d.sim.Assign(orders.String(), azuresim.RoleCryptoOfficer, guardOID)
+	d.orders = d.sim.AddKey("kv-orders.vault.azure.net", "redis-orders", key)
+	d.shop = d.cluster("shop-cache", "v2", "Balanced_B10", "team-shop", d.orders, d.identity("id-shop", "a1", orders.String()))
+	d.sessions = d.cluster("sessions-cache", "v1", "Enterprise_E10", "team-web", d.orders, d.identity("id-sessions", "a2", orders.String()))
+
+	ledger := azureid.MustResource(group + "Microsoft.KeyVault/vaults/kv-ledger")
+	d.ledgerVault = "kv-ledger.vault.azure.net"
+	d.ledgerIdentID = principal("a3")
+	fresh := key
+	fresh.Created = d.sim.Clock().Now().AddDate(0, -2, 0)
+	year := d.sim.Clock().Now().AddDate(0, 10, 0)
+	fresh.Expires = &year
+	d.sim.AddVault(azuresim.Vault{ID: ledger, Location: "westeurope", SoftDelete: true, PurgeProtection: true, Policies: []azuresim.AccessPolicy{
+		{TenantID: "44444444-4444-4444-4444-444444444444", ObjectID: guardOID, Keys: []string{"get", "list", "getrotationpolicy", "rotate"}},
+		{TenantID: "44444444-4444-4444-4444-444444444444", ObjectID: d.ledgerIdentID, Keys: []string{"get", "wrapKey", "unwrapKey"}},
+	}})
+	d.ledger = d.sim.AddKey(d.ledgerVault, "redis-ledger", fresh)
+	d.ledgerDB = d.cluster("ledger-cache", "v1", "Enterprise_E20", "team-ledger", d.ledger, d.identity("id-ledger", "a3", ""))
+}
+
+func principal(tail string) string { return "22222222-2222-2222-2222-2222222222" + tail }
+
+func (d *demo) identity(name, tail, scope string) azureid.Resource {
+	id := azureid.MustResource(group + "Microsoft.ManagedIdentity/userAssignedIdentities/" + name)
+	d.sim.AddIdentity(azuresim.Identity{ID: id, PrincipalID: principal(tail), ClientID: "33333333-3333-3333-3333-3333333333" + tail, Location: "westeurope"})
+	if scope != "" {
+		d.sim.Assign(scope, azuresim.RoleCryptoServiceEncryptionUser, principal(tail))
+	}
+	return id
+}
+
+func (d *demo) cluster(name, kind, sku, owner string, k azureid.Key, identity azureid.Resource) azureid.Resource {
+	id := azureid.MustResource(group + "Microsoft.Cache/redisEnterprise/" + name)
+	d.sim.AddCluster(azuresim.Cluster{
+		ID: id, Kind: kind, SKU: sku, Location: "West Europe", Tags: map[string]string{"owner": owner}, Identities: []azureid.Resource{identity},
+		CMK: &azuresim.CMK{IdentityType: "userAssignedIdentity", IdentityID: identity, KeyURL: k.String()},
+	})
+	return id
+}
+
+func (d *demo) close() {
+	d.child.stop()
+	d.server.Close()
+	d.hook.server.Close()
+	_ = os.RemoveAll(d.dir)
+}
+
+// receiver takes signed webhooks and refuses any whose signature is not ours.
+type receiver struct {
+	url    string
+	server *http.Server
+	mu     sync.Mutex
+	alerts []alert.Alert
+}
+
+func listen() (*receiver, error) {
+	wh, err := standardwebhooks.NewWebhook(secret)
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	r := &receiver{url: "http://" + l.Addr().String() + "/alerts"}
+	r.server = &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, err := io.ReadAll(io.LimitReader(req.Body, 1<<20))
+		if err != nil {
+			return
+		}
+		// The story's clock is not this machine's: the signature is checked, the
+		// age of its timestamp is not.
+		if err := wh.VerifyIgnoringTimestamp(body, req.Header); err != nil {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		var ev struct {
+			Data alert.Alert `json:"data"`
+		}
+		if json.Unmarshal(body, &ev) != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.alerts = append(r.alerts, ev.Data)
+	})}
+	go func() { _ = r.server.Serve(l) }()
+	return r, nil
+}
+
+// find returns the first alert that fits.
+func (r *receiver) find(fits func(alert.Alert) bool) (alert.Alert, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.alerts {
+		if fits(a) {
+			return a, true
+		}
+	}
+	return alert.Alert{}, false
+}

@@ -1,0 +1,419 @@
+package guard_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cmkguard/internal/alert"
+	"cmkguard/internal/azure/cloud"
+	"cmkguard/internal/azure/cluster"
+	"cmkguard/internal/azure/survey"
+	"cmkguard/internal/azure/vault"
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/azuresim"
+	"cmkguard/internal/event"
+	"cmkguard/internal/guard"
+	"cmkguard/internal/incident"
+	"cmkguard/internal/journal"
+	"cmkguard/internal/plan"
+	"cmkguard/internal/policy"
+	"cmkguard/internal/remedy"
+	"cmkguard/internal/store"
+	"cmkguard/internal/store/memstore"
+)
+
+const (
+	sub  = "11111111-1111-1111-1111-111111111111"
+	root = "/subscriptions/" + sub + "/resourceGroups/rg/providers/"
+	oid  = "99999999-9999-9999-9999-999999999999"
+	who  = "22222222-2222-2222-2222-222222222201"
+	host = "kv-a.vault.azure.net"
+)
+
+var ctx = context.Background()
+
+// told keeps the alerts that were delivered.
+type told struct {
+	mu  sync.Mutex
+	all []alert.Alert
+}
+
+func (c *told) Send(_ context.Context, a alert.Alert) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, a)
+	return a.ID, nil
+}
+
+func (c *told) has(check, text string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.all {
+		if (check == "" || a.Check == check) && strings.Contains(fmt.Sprint(a.Title, a.What, a.Done), text) {
+			return true
+		}
+	}
+	return false
+}
+
+// world is a guard over the real SDK clients, a simulated Azure over HTTPS, and
+// one store.
+type world struct {
+	t       *testing.T
+	sim     *azuresim.Sim
+	g       *guard.Guard
+	b       store.Backend
+	told    *told
+	key     azureid.Key
+	cluster azureid.Resource
+	verify  func() journal.Report
+}
+
+type setup struct {
+	kind    string
+	created time.Duration // age of the key's first version
+	mode    policy.Mode
+	observe string
+}
+
+func newWorld(t *testing.T, o setup) *world {
+	t.Helper()
+	w := &world{t: t, sim: azuresim.New(azuresim.Options{}), told: &told{}}
+	w.populate(o)
+	server, err := w.sim.Serve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	dir := t.TempDir()
+	path, err := server.WriteProfile(dir, "token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile, err := cloud.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.build(o, profile, dir)
+	return w
+}
+
+func (w *world) populate(o setup) {
+	now := w.sim.Clock().Now()
+	exp := now.Add(20 * 24 * time.Hour)
+	w.sim.AddCaller(azuresim.Caller{Name: "us", ObjectID: oid, Token: "token", Reads: true, Writes: true})
+	v := azureid.MustResource(root + "Microsoft.KeyVault/vaults/kv-a")
+	w.sim.AddVault(azuresim.Vault{ID: v, Location: "westeurope", RBAC: true, SoftDelete: true, PurgeProtection: true})
+	w.sim.Assign(v.String(), azuresim.RoleCryptoOfficer, oid)
+	w.sim.Assign(v.String(), azuresim.RoleCryptoServiceEncryptionUser, who)
+	w.key = w.sim.AddKey(host, "kek", azuresim.KeyOptions{Created: now.Add(-o.created), Expires: &exp, Policy: azuresim.Rotation{ExpiryTime: "P365D"}})
+	id := azureid.MustResource(root + "Microsoft.ManagedIdentity/userAssignedIdentities/id-a")
+	w.sim.AddIdentity(azuresim.Identity{ID: id, PrincipalID: who, ClientID: "33333333-3333-3333-3333-333333333301", Location: "westeurope"})
+	w.cluster = azureid.MustResource(root + "Microsoft.Cache/redisEnterprise/cache-a")
+	w.sim.AddCluster(azuresim.Cluster{
+		ID: w.cluster, Kind: o.kind, SKU: "Enterprise_E10", Location: "West Europe", Identities: []azureid.Resource{id},
+		CMK: &azuresim.CMK{IdentityType: "userAssignedIdentity", IdentityID: id, KeyURL: w.key.String()},
+	})
+}
+
+func (w *world) build(o setup, profile cloud.Profile, dir string) {
+	now := w.sim.Clock().Now
+	w.b = memstore.New(now).Backend()
+	rec := journal.NewRecorder(w.b.State, "test", now)
+	signer, text, err := journal.LoadOrCreateKey(filepath.Join(dir, "key.pem"), rand.Reader)
+	must(w.t, err)
+	v, err := journal.NewVerifier(text)
+	must(w.t, err)
+	w.verify = func() journal.Report {
+		r, err := journal.Verify(ctx, w.b.Log, w.b.State, v, journal.VerifyOptions{})
+		must(w.t, err)
+		return r
+	}
+	cred, err := profile.Credential("")
+	must(w.t, err)
+	sv, err := survey.Connect(profile, cred, []string{sub}, now)
+	must(w.t, err)
+	vaults, err := vault.New(profile, cred, now)
+	must(w.t, err)
+	clusters, err := cluster.New(profile, cred, now)
+	must(w.t, err)
+	var mu sync.Mutex
+	n := 0
+	newID := func() string { mu.Lock(); defer mu.Unlock(); n++; return fmt.Sprintf("id-%d", n) }
+	pol := policy.Default()
+	pol.Remedies = map[string]policy.Mode{plan.Rotate: o.mode, plan.Rewire: o.mode}
+	channels := map[string]alert.Channel{}
+	for _, c := range pol.Channels {
+		channels[c.Name] = w.told
+	}
+	w.g = &guard.Guard{
+		Cloud: profile.Cloud, Policy: pol, Observe: o.observe, CanWrite: true, State: w.b.State, Queue: w.b.Queue, Rec: rec,
+		Alerts: alert.NewDispatcher(w.b.State, rec, channels, now, func() float64 { return 0 }),
+		Seal:   journal.NewSequencer(w.b, signer, "test", now),
+		Survey: func() guard.Survey { return sv.Run() }, Vault: vaults, Clusters: clusters, Now: now, NewID: newID,
+		Effects: &remedy.Runner{State: w.b.State, Rec: rec, Now: now, NewID: newID, Poll: 15 * time.Second},
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) take(body json.RawMessage) {
+	w.t.Helper()
+	must(w.t, w.g.Take(ctx, "keyvaultevents", body))
+}
+
+// run works until the queue has been empty for hours of the world's time.
+func (w *world) run(hours int) {
+	w.t.Helper()
+	for range hours * 30 {
+		for {
+			ms, err := w.b.Queue.Take(ctx, guard.WorkQueue, 16, time.Minute)
+			must(w.t, err)
+			if len(ms) == 0 {
+				break
+			}
+			for _, m := range ms {
+				must(w.t, w.g.Work(ctx, m.Body))
+				must(w.t, w.b.Queue.Done(ctx, guard.WorkQueue, m))
+			}
+		}
+		w.sim.Clock().Advance(2 * time.Minute)
+	}
+	must(w.t, w.g.Sweep(ctx))
+}
+
+func (w *world) rotates() int { return w.sim.Count(http.MethodPost, "/rotate") }
+
+func (w *world) writes() int {
+	return w.rotates() + w.sim.Count(http.MethodPatch, w.cluster.String())
+}
+
+func (w *world) onNewest() bool {
+	all := w.sim.Versions(w.key)
+	return strings.HasSuffix(w.sim.Cluster(w.cluster).CMK.KeyURL, all[len(all)-1])
+}
+
+const year = 365 * 24 * time.Hour
+
+func TestRotationAndFollowing(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"v1", "v2"} {
+		w := newWorld(t, setup{kind: kind, created: year, mode: policy.Auto})
+		w.take(w.sim.NearExpiry(w.key, "e1"))
+		w.run(4)
+		if n := len(w.sim.Versions(w.key)); n != 2 || w.rotates() != 1 || !w.onNewest() {
+			t.Fatalf("%s: %d versions, %d rotations, follows %v", kind, n, w.rotates(), w.onNewest())
+		}
+		patches := w.sim.Count(http.MethodPatch, w.cluster.String())
+		if (kind == "v1") != (patches == 1) || patches > 1 {
+			t.Fatalf("%s: %d PATCHes", kind, patches)
+		}
+		if !w.told.has("", "Done: rotate") || !w.told.has("CMK-013", "") {
+			t.Fatalf("%s: people were not told", kind)
+		}
+		if r := w.verify(); len(r.Problems) > 0 || r.Unsealed > 0 || r.Size < 5 {
+			t.Fatalf("%s: %+v", kind, r)
+		}
+	}
+}
+
+func TestAHundredDeliveriesAtOnceRotateOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.Auto})
+	body := w.sim.NearExpiry(w.key, "e1")
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			if err := w.g.Take(ctx, "keyvaultevents", body); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	// And a hundred messages for it, worked on by several at once.
+	ms, err := w.b.Queue.Take(ctx, guard.WorkQueue, 100, time.Minute)
+	must(t, err)
+	for range 100 {
+		wg.Go(func() {
+			if err := w.g.Work(ctx, ms[0].Body); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	w.run(3)
+	if w.rotates() != 1 || len(w.sim.Versions(w.key)) != 2 {
+		t.Fatalf("%d rotations, %d versions", w.rotates(), len(w.sim.Versions(w.key)))
+	}
+}
+
+func TestRotateKeyAnswersThatLie(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]azuresim.Fault{
+		"503 after it rotated": {Mode: azuresim.After, Status: 503, Code: "ServiceUnavailable"},
+		"connection cut":       {Mode: azuresim.Drop},
+		"it lands late":        {Mode: azuresim.Late, Status: 504, Code: "Timeout", Delay: 4 * time.Minute},
+		"throttled":            {Mode: azuresim.Refuse, Status: 429, Code: "Throttled", Retry: "30"},
+		"503 and no effect":    {Mode: azuresim.Refuse, Status: 503, Code: "ServiceUnavailable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, setup{kind: "v2", created: year, mode: policy.Auto})
+			// The client must know its tenant first, or the fault meets the
+			// request that only asks for the challenge.
+			f.Method, f.Path, f.Times = http.MethodPost, "/keys/kek/rotate", 1
+			w.g.Vault.Versions(ctx, w.key)
+			w.sim.Inject(f)
+			w.take(w.sim.NearExpiry(w.key, "e1"))
+			w.run(4)
+			if n := len(w.sim.Versions(w.key)); n != 2 || !w.onNewest() {
+				t.Fatalf("%d versions, follows %v", n, w.onNewest())
+			}
+		})
+	}
+}
+
+func TestHeldWithItsReason(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		o      setup
+		change func(*world)
+		check  string
+		reason string
+	}{
+		"three days old": {setup{kind: "v1", created: 72 * time.Hour, mode: policy.Auto}, nil, "CMK-013", "3 days old"},
+		"dry run":        {setup{kind: "v1", created: year, mode: policy.DryRun}, nil, "CMK-013", "dry run"},
+		"approve":        {setup{kind: "v1", created: year, mode: policy.Approve}, nil, "CMK-013", "waits for an approval"},
+		"observing":      {setup{kind: "v1", created: year, mode: policy.Auto, observe: "policy.yaml:3: no such mode"}, nil, "CMK-013", "policy.yaml:3"},
+		"a stranger's version": {setup{kind: "v1", created: year, mode: policy.Auto}, func(w *world) {
+			w.sim.AddVersion(w.key, azuresim.KeyOptions{Created: w.sim.Clock().Now().Add(-time.Hour)})
+		}, "CMK-067", "no intent of ours names it"},
+		"identity cut off": {setup{kind: "v1", created: year, mode: policy.Auto}, func(w *world) { w.sim.Unassign(who) }, "CMK-013", "CMK-050"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, c.o)
+			if c.change != nil {
+				c.change(w)
+			}
+			w.take(w.sim.NearExpiry(w.key, "e1"))
+			w.run(1)
+			if w.writes() != 0 {
+				t.Fatalf("%d writes", w.writes())
+			}
+			if !w.told.has(c.check, c.reason) {
+				for _, a := range w.told.all {
+					t.Logf("%s\n", alert.Render(a, w.sim.Clock().Now()))
+				}
+				t.Fatalf("no alert of %s says %q", c.check, c.reason)
+			}
+		})
+	}
+}
+
+func TestFixedIsToldOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v1", created: 72 * time.Hour, mode: policy.DryRun})
+	w.sim.Unassign(who)
+	w.take(w.sim.NearExpiry(w.key, "e1"))
+	w.run(0)
+	for range 5 {
+		ms, err := w.b.Queue.Take(ctx, guard.WorkQueue, 16, time.Minute)
+		must(t, err)
+		for _, m := range ms {
+			must(t, w.g.Work(ctx, m.Body))
+		}
+	}
+	if !w.told.has("CMK-050", "Broken") {
+		t.Fatal("lost access was not told")
+	}
+	w.sim.Assign(root+"Microsoft.KeyVault/vaults/kv-a", azuresim.RoleCryptoServiceEncryptionUser, who)
+	w.take(w.sim.NearExpiry(w.key, "e2"))
+	w.run(1)
+	if !w.told.has("CMK-050", "Fixed") {
+		t.Fatal("the end was not told")
+	}
+}
+
+func TestPoisonIsKeptWholeAndTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.Auto})
+	for _, bad := range []string{`nonsense`, `{"id":"x","eventType":"Microsoft.KeyVault.KeyNearExpiry","topic":"/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/kv-a","subject":"k","data":{"Id":"https://evil.example/keys/k/aa"}}`} {
+		w.take(json.RawMessage(bad))
+		w.take(json.RawMessage(bad))
+	}
+	rows, err := w.b.State.Scan(ctx, "poison", "poison~", "poison~~", 10)
+	must(t, err)
+	if len(rows) != 2 {
+		t.Fatalf("%d poison rows, want 2", len(rows))
+	}
+	w.run(1)
+	if !w.told.has("", "Could not be handled") || w.writes() != 0 {
+		t.Fatal("poison was not told, or acted on")
+	}
+	for _, c := range w.sim.Calls() {
+		if strings.Contains(c.Host, "evil") {
+			t.Fatal("a foreign host was called")
+		}
+	}
+}
+
+func TestEveryCapturedEventIsTaken(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../../shared/payloads/*keyvault*.json")
+	more, _ := filepath.Glob("../../../shared/payloads/synthetic/*.json")
+	if files = append(files, more...); err != nil || len(files) == 0 {
+		t.Skip("the shared payloads are not beside this checkout")
+	}
+	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.Auto})
+	for _, f := range files {
+		raw, err := os.ReadFile(f)
+		must(t, err)
+		if err := w.g.Take(ctx, "keyvaultevents", raw); err != nil {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+	w.run(1)
+}
+
+func TestASignalThatWasNeverQueuedIsFound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.Auto})
+	queue := w.g.Queue
+	w.g.Queue = deaf{queue}
+	if err := w.g.Take(ctx, "keyvaultevents", w.sim.NearExpiry(w.key, "e1")); err == nil {
+		t.Fatal("a queue that refuses must fail the invocation, so that it comes again")
+	}
+	w.g.Queue = queue
+	w.sim.Clock().Advance(5 * time.Minute)
+	must(t, w.g.Sweep(ctx))
+	w.run(3)
+	if w.rotates() != 1 {
+		t.Fatalf("%d rotations: the stored signal was lost", w.rotates())
+	}
+	_, ok, err := w.b.State.Get(ctx, incident.Partition(event.Subject{Kind: event.SubjectKey, ID: w.key.ID()}), "incident~CMK-013")
+	if err != nil || !ok {
+		t.Fatal("no incident", err)
+	}
+}
+
+type deaf struct{ store.Queue }
+
+func (deaf) Put(context.Context, string, []byte, time.Duration) error {
+	return fmt.Errorf("the queue is gone")
+}
