@@ -1,46 +1,48 @@
 package alert
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// Bounds of an alert's parts. With all of them reached a row is about 200 KiB:
-// below the 512 KiB of a value, and 20 channels fit into one batch of 4 MiB.
+// Bounds of an alert's parts, in bytes and entries. With all of them reached a
+// row is about 140 KiB, and twice that if JSON must escape every character:
+// below the 512 KiB of a value, and 15 channels fit into one batch of 4 MiB.
 const (
-	maxTitle  = 500
-	maxText   = 8000
-	maxLine   = 1000
-	maxLines  = 40
+	maxTitle  = 300
+	maxName   = 100
+	maxText   = 4000
+	maxLine   = 600
+	maxLines  = 30
 	maxImpact = 100
 )
 
-// fit bounds every part that grows with what is out there: names, reasons,
-// clusters. What was cut ends in "...", what was left out is counted.
+// fit cleans and bounds every part that grows with what is out there: names,
+// reasons, clusters. What was cut ends in "...", what was left out is counted.
 func fit(a Alert) Alert {
-	a.Title, a.Subject, a.Ref = cut(a.Title, maxTitle), cut(a.Subject, maxLine), cut(a.Ref, maxLine)
-	a.What, a.Breaks = cut(a.What, maxText), cut(a.Breaks, maxText)
+	a.Title, a.Subject, a.Ref = Clean(a.Title, maxTitle), Clean(a.Subject, maxLine), Clean(a.Ref, maxLine)
+	a.What, a.Breaks = Clean(a.What, maxText), Clean(a.Breaks, maxText)
 	a.Done, a.Next, a.Evidence = fitLines(a.Done), fitLines(a.Next), fitLines(a.Evidence)
 	if over := len(a.Impact) - maxImpact; over > 0 {
 		a.Impact, a.MoreImpact = a.Impact[:maxImpact], a.MoreImpact+over
 	}
 	a.Impact = slices.Clone(a.Impact)
 	for i, x := range a.Impact {
-		a.Impact[i] = Impact{Cluster: cut(x.Cluster, maxLine), Name: cut(x.Name, maxTitle), Owner: cut(x.Owner, maxTitle)}
+		a.Impact[i] = Impact{Cluster: Clean(x.Cluster, maxLine), Name: Clean(x.Name, maxName), Owner: Clean(x.Owner, maxName)}
 	}
 	return a
 }
 
 func fitLines(lines []string) []string {
-	over := len(lines) > maxLines
 	out := slices.Clone(lines[:min(len(lines), maxLines)])
 	for i, s := range out {
-		out[i] = cut(s, maxLine)
+		out[i] = Clean(s, maxLine)
 	}
-	if over {
-		out[maxLines-1] = "..."
+	if len(lines) > maxLines {
+		out[maxLines-1] = fmt.Sprintf("... and %d more", len(lines)-maxLines+1)
 	}
 	return out
 }

@@ -1,0 +1,503 @@
+package alert_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cmkguard/internal/alert"
+	"cmkguard/internal/alert/alerttest"
+	"cmkguard/internal/alert/webhook"
+	"cmkguard/internal/fault"
+	"cmkguard/internal/journal"
+	"cmkguard/internal/store"
+	"cmkguard/internal/store/memstore"
+)
+
+const part = "subject~1"
+
+func start() time.Time { return time.Date(2026, 9, 20, 10, 0, 0, 0, time.UTC) }
+
+// bench is a dispatcher over a real store and real HTTP receivers, with a clock
+// that the test moves.
+type bench struct {
+	t     *testing.T
+	clock time.Time
+	state *flaky
+	d     *alert.Dispatcher
+}
+
+func (b *bench) now() time.Time { return b.clock }
+
+// flaky passes everything on, and fails Apply as told.
+type flaky struct {
+	store.State
+	fail func(ops []store.Op) error
+}
+
+func (f *flaky) Apply(ctx context.Context, p string, ops []store.Op) ([]string, error) {
+	if f.fail != nil {
+		if err := f.fail(ops); err != nil {
+			return nil, err
+		}
+	}
+	return f.State.Apply(ctx, p, ops)
+}
+
+// post is one request that a receiver got.
+type post struct {
+	id   string
+	at   time.Time
+	data alert.Alert
+}
+
+// receiver is a webhook receiver; answer may be nil for 202.
+type receiver struct {
+	url string
+	mu  sync.Mutex
+	got []post
+}
+
+func (r *receiver) all() []post {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.got)
+}
+
+func (b *bench) receiver(answer func(n int, w http.ResponseWriter, r *http.Request)) *receiver {
+	b.t.Helper()
+	out := &receiver{}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var ev struct{ Data alert.Alert }
+		if err := json.NewDecoder(r.Body).Decode(&ev); err != nil {
+			b.t.Error(err)
+		}
+		out.mu.Lock()
+		out.got = append(out.got, post{r.Header.Get("webhook-id"), b.clock, ev.Data})
+		n := len(out.got)
+		out.mu.Unlock()
+		if answer != nil {
+			answer(n, w, r)
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	b.t.Cleanup(srv.Close)
+	out.url = srv.URL
+	return out
+}
+
+func newBench(t *testing.T) *bench {
+	b := &bench{t: t, clock: start()}
+	b.state = &flaky{State: memstore.New(b.now)}
+	return b
+}
+
+// connect makes the dispatcher, with a webhook channel per receiver.
+func (b *bench) connect(receivers map[string]*receiver) {
+	b.t.Helper()
+	channels := map[string]alert.Channel{}
+	for name, r := range receivers {
+		c, err := webhook.New(r.url, base64.StdEncoding.EncodeToString(make([]byte, 24)), b.now)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		channels[name] = c
+	}
+	b.d = alert.NewDispatcher(b.state, journal.NewRecorder(b.state, "test", b.now), channels, b.now, func() float64 { return 0 })
+}
+
+func (b *bench) put(a alert.Alert, channels ...string) {
+	b.t.Helper()
+	if _, err := b.state.State.Apply(context.Background(), part, alert.Rows(alert.Notifications(a, channels, b.clock))); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) dispatch() (int, time.Time) {
+	b.t.Helper()
+	left, next, err := b.d.Dispatch(context.Background(), part)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return left, next
+}
+
+// rows returns the outbox and the texts of the receipts.
+func (b *bench) rows() (ns []alert.Notification, receipts []string) {
+	b.t.Helper()
+	rows, err := b.state.Scan(context.Background(), part, "", "", 10000)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, r := range rows {
+		switch {
+		case strings.HasPrefix(r.Key, "outbox~"):
+			var n alert.Notification
+			if err := json.Unmarshal(r.Value, &n); err != nil {
+				b.t.Fatal(err)
+			}
+			ns = append(ns, n)
+		case strings.HasPrefix(r.Key, "entry~"):
+			var e journal.Entry
+			if err := json.Unmarshal(r.Value, &e); err != nil {
+				b.t.Fatal(err)
+			}
+			if e.Kind != journal.KindReceipt || e.Ref == "" {
+				b.t.Errorf("entry %+v", e)
+			}
+			receipts = append(receipts, e.Text)
+		}
+	}
+	return ns, receipts
+}
+
+func TestSentOnceWithAReceipt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.receiver(nil)
+	b.connect(map[string]*receiver{"ops": r})
+	b.put(alerttest.Sample("a-1", start()), "ops", "ops")
+	for range 3 {
+		if left, next := b.dispatch(); left != 0 || !next.IsZero() {
+			t.Fatalf("%d left, next %s", left, next)
+		}
+	}
+	if got := r.all(); len(got) != 1 || got[0].id != "a-1" {
+		t.Fatalf("%+v", got)
+	}
+	if diff := cmp.Diff(alerttest.Sample("a-1", start()), r.all()[0].data); diff != "" {
+		t.Error(diff)
+	}
+	ns, receipts := b.rows()
+	if ns[0].State != alert.Sent || ns[0].ProviderID != "a-1" || ns[0].Attempt != 1 || !ns[0].SentAt.Equal(start()) {
+		t.Errorf("%+v", ns[0])
+	}
+	if diff := cmp.Diff([]string{"told ops: Broken: the identity cannot unwrap (CMK-050): pay-cache"}, receipts); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The process dies, or storage does, after the receiver acted: the alert goes
+// out again under the same id, and one receipt is written in the end.
+func TestACrashBetweenSendAndCommitSendsAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.receiver(nil)
+	b.connect(map[string]*receiver{"ops": r})
+	b.put(alerttest.Sample("a-1", start()), "ops")
+	b.state.fail = func(ops []store.Op) error {
+		if strings.HasPrefix(ops[0].Key, "outbox~") {
+			return fault.New(fault.Transient, "test", "storage is away")
+		}
+		return nil
+	}
+	left, next, err := b.d.Dispatch(context.Background(), part)
+	if !fault.Is(errors.Unwrap(err), fault.Transient) && err == nil || left != 1 || !next.Equal(start()) {
+		t.Fatalf("left %d, next %s, err %v", left, next, err)
+	}
+	b.state.fail = nil
+	if left, _ := b.dispatch(); left != 0 {
+		t.Fatalf("%d left", left)
+	}
+	got := r.all()
+	if len(got) != 2 || got[0].id != got[1].id {
+		t.Fatalf("%+v", got)
+	}
+	if _, receipts := b.rows(); len(receipts) != 1 {
+		t.Errorf("receipts %q", receipts)
+	}
+}
+
+func TestALostAnswerIsSentAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.receiver(func(n int, _ http.ResponseWriter, _ *http.Request) {
+		if n == 1 {
+			panic(http.ErrAbortHandler) // it acted, and the line dropped
+		}
+	})
+	b.connect(map[string]*receiver{"ops": r})
+	b.put(alerttest.Sample("a-1", start()), "ops")
+	left, next := b.dispatch()
+	if want := start().Add(2500 * time.Millisecond); left != 1 || !next.Equal(want) {
+		t.Fatalf("%d left, next %s, want %s", left, next, want)
+	}
+	if b.dispatch(); len(r.all()) != 1 {
+		t.Fatal("sent before its time")
+	}
+	b.clock = next
+	if left, _ := b.dispatch(); left != 0 {
+		t.Fatalf("%d left", left)
+	}
+	if got := r.all(); len(got) != 2 || got[0].id != got[1].id {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestRetryAfterIsHonouredAndBounded(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[string]time.Duration{"90": 90 * time.Second, "1": 2500 * time.Millisecond, "86400": time.Hour} {
+		b := newBench(t)
+		r := b.receiver(func(n int, w http.ResponseWriter, _ *http.Request) {
+			if n == 1 {
+				w.Header().Set("Retry-After", asked)
+				w.WriteHeader(http.StatusTooManyRequests)
+			}
+		})
+		b.connect(map[string]*receiver{"ops": r})
+		b.put(alerttest.Sample("a-1", start()), "ops")
+		if _, next := b.dispatch(); next.Sub(start()) != want {
+			t.Fatalf("Retry-After %s: next in %s, want %s", asked, next.Sub(start()), want)
+		}
+		b.clock = start().Add(want - time.Millisecond)
+		if b.dispatch(); len(r.all()) != 1 {
+			t.Errorf("Retry-After %s: sent too early", asked)
+		}
+		b.clock = start().Add(want)
+		if left, _ := b.dispatch(); left != 0 || len(r.all()) != 2 {
+			t.Errorf("Retry-After %s: %d left after %d requests", asked, left, len(r.all()))
+		}
+	}
+}
+
+func TestADeadChannelStandsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	dead := b.receiver(func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	alive := b.receiver(nil)
+	b.connect(map[string]*receiver{"dead": dead, "alive": alive})
+	for i := range 5 {
+		a := alerttest.Sample(fmt.Sprintf("a-%d", i), start().Add(time.Duration(i)*time.Second))
+		a.DedupKey = a.ID
+		b.put(a, "dead", "alive")
+	}
+	if left, _ := b.dispatch(); left != 5 || len(alive.all()) != 5 {
+		t.Fatalf("%d left, %d at the live channel", left, len(alive.all()))
+	}
+	if n := len(dead.all()); n != 1 {
+		t.Errorf("%d calls to the dead channel, want one: each may cost a time-out", n)
+	}
+	ns, _ := b.rows()
+	tried := 0
+	for _, n := range ns {
+		if n.Channel == "dead" {
+			tried += n.Attempt
+		}
+	}
+	if tried != 1 {
+		t.Errorf("%d attempts counted, want 1: those that waited lost none", tried)
+	}
+}
+
+func TestOneIncidentKeepsItsOrder(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.receiver(func(n int, w http.ResponseWriter, _ *http.Request) {
+		if n == 1 {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	})
+	b.connect(map[string]*receiver{"ops": r})
+	// Ids are chosen so that rows do not sort by age.
+	broken, fixed := alerttest.Sample("z", start()), alerttest.Sample("b", start().Add(time.Second))
+	other := alerttest.Sample("c", start().Add(2*time.Second))
+	fixed.Lifecycle, other.DedupKey = alert.Resolve, "cmkguard/other"
+	b.put(fixed, "ops")
+	b.put(other, "ops")
+	b.put(broken, "ops")
+	ids := func() (out []string) {
+		for _, p := range r.all() {
+			out = append(out, p.id)
+		}
+		return out
+	}
+	b.dispatch() // z fails, and the channel rests
+	b.dispatch() // z waits, b waits for z, c is free
+	if diff := cmp.Diff([]string{"z", "c"}, ids()); diff != "" {
+		t.Fatal(diff)
+	}
+	b.clock = b.clock.Add(time.Minute)
+	if left, _ := b.dispatch(); left != 0 {
+		t.Fatalf("%d left", left)
+	}
+	if diff := cmp.Diff([]string{"z", "c", "z", "b"}, ids()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		status, attempts int
+		text             string
+	}{
+		"refused": {http.StatusGone, 1, "gave up telling ops after 1 attempts (invalid): "},
+		"denied":  {http.StatusForbidden, 1, "gave up telling ops after 1 attempts (denied): "},
+		"down":    {http.StatusServiceUnavailable, 12, "gave up telling ops after 12 attempts (transient): "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			r := b.receiver(func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) })
+			b.connect(map[string]*receiver{"ops": r})
+			b.put(alerttest.Sample("a-1", start()), "ops")
+			for left, next := b.dispatch(); left > 0; left, next = b.dispatch() {
+				if wait := next.Sub(b.clock); wait < 2500*time.Millisecond || wait > 30*time.Minute {
+					t.Fatalf("waits %s", wait)
+				}
+				b.clock = next
+			}
+			ns, receipts := b.rows()
+			if len(r.all()) != c.attempts || ns[0].State != alert.Poison || !strings.Contains(ns[0].LastError, fmt.Sprint(c.status)) {
+				t.Errorf("%d requests, %+v", len(r.all()), ns[0])
+			}
+			if len(receipts) != 1 || !strings.HasPrefix(receipts[0], c.text) {
+				t.Errorf("receipts %q", receipts)
+			}
+			b.clock = b.clock.Add(365 * 24 * time.Hour)
+			b.dispatch()
+			if ns, _ := b.rows(); len(ns) != 1 {
+				t.Error("what was given up is gone: it can no longer be replayed")
+			}
+		})
+	}
+}
+
+func TestAChannelThatIsNotConfiguredIsGivenUpWithTheReason(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.receiver(nil)
+	b.connect(map[string]*receiver{"ops": r})
+	b.put(alerttest.Sample("a-1", start()), "gone", "ops")
+	if left, _ := b.dispatch(); left != 0 || len(r.all()) != 1 {
+		t.Fatalf("%d left, %d sent", left, len(r.all()))
+	}
+	ns, _ := b.rows()
+	i := slices.IndexFunc(ns, func(n alert.Notification) bool { return n.Channel == "gone" })
+	if ns[i].State != alert.Poison || !strings.Contains(ns[i].LastError, `channel "gone" is not configured`) {
+		t.Errorf("%+v", ns[i])
+	}
+}
+
+func TestSentRowsLeaveAfterAWeek(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.connect(map[string]*receiver{"ops": b.receiver(nil)})
+	b.put(alerttest.Sample("a-1", start()), "ops")
+	b.dispatch()
+	for after, want := range map[time.Duration]int{7 * 24 * time.Hour: 1} {
+		b.clock = start().Add(after)
+		b.dispatch()
+		if ns, _ := b.rows(); len(ns) != want {
+			t.Errorf("after %s: %d rows", after, len(ns))
+		}
+	}
+	b.clock = b.clock.Add(time.Second)
+	b.dispatch()
+	if ns, receipts := b.rows(); len(ns) != 0 || len(receipts) != 1 {
+		t.Errorf("%d rows, receipts %q: the row goes, the receipt stays", len(ns), receipts)
+	}
+}
+
+func TestAnOutboxLongerThanAPageIsSentWhole(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.receiver(nil)
+	b.connect(map[string]*receiver{"ops": r})
+	const many = 1003
+	for i := range many {
+		a := alert.Alert{ID: fmt.Sprintf("a-%d", i), Title: "t"}
+		b.put(a, "ops")
+	}
+	if left, _ := b.dispatch(); left != 0 || len(r.all()) != many {
+		t.Errorf("%d left, %d sent", left, len(r.all()))
+	}
+}
+
+func TestARowThatCannotBeReadHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.receiver(nil)
+	b.connect(map[string]*receiver{"ops": r})
+	b.put(alerttest.Sample("a-1", start()), "ops")
+	bad := []store.Op{{Kind: store.Insert, Key: "outbox~bad", Value: []byte("{")}}
+	if _, err := b.state.State.Apply(context.Background(), part, bad); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.d.Dispatch(context.Background(), part); err == nil || !strings.Contains(err.Error(), "outbox~bad") || len(r.all()) != 1 {
+		t.Errorf("%v; %d sent", err, len(r.all()))
+	}
+}
+
+// Two workers on one outbox: at least once, and exactly one receipt.
+func TestTwoDispatchersWriteOneReceipt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var second *alert.Dispatcher
+	r := b.receiver(func(n int, _ http.ResponseWriter, _ *http.Request) {
+		if n == 1 { // while the first one's request is out, the second does all of it
+			if _, _, err := second.Dispatch(context.Background(), part); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	b.connect(map[string]*receiver{"ops": r})
+	second = b.d
+	b.put(alerttest.Sample("a-1", start()), "ops")
+	b.dispatch()
+	if left, _ := b.dispatch(); left != 0 || len(r.all()) != 2 {
+		t.Errorf("%d left, %d sent", left, len(r.all()))
+	}
+	if _, receipts := b.rows(); len(receipts) != 1 {
+		t.Errorf("receipts %q", receipts)
+	}
+}
+
+func TestDirectNeedsNoStorage(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.receiver(nil)
+	down := b.receiver(func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	b.connect(map[string]*receiver{"ops": r, "down": down})
+	b.state.fail = func([]store.Op) error { return fault.New(fault.Denied, "test", "storage is away") }
+	a := alerttest.Sample("a-1", time.Time{})
+	errs := b.d.Direct(context.Background(), a, []string{"down", "ops", "none"})
+	if len(errs) != 2 || !fault.Is(errs[0], fault.Transient) || !strings.Contains(errs[1].Error(), "none") {
+		t.Errorf("%v", errs)
+	}
+	got := r.all()
+	if len(got) != 1 || !got[0].data.Unrecorded || !got[0].data.At.Equal(start()) {
+		t.Fatalf("%+v", got)
+	}
+	if a.Unrecorded {
+		t.Error("the caller's alert was changed")
+	}
+}
+
+func TestAnEndedCallSendsNothingMore(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	r := b.receiver(nil)
+	b.connect(map[string]*receiver{"ops": r})
+	b.put(alerttest.Sample("a-1", start()), "ops")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if left, _, _ := b.d.Dispatch(ctx, part); left != 1 || len(r.all()) != 0 {
+		t.Errorf("%d left, %d sent", left, len(r.all()))
+	}
+	if ns, _ := b.rows(); ns[0].Attempt != 0 {
+		t.Errorf("%+v", ns[0])
+	}
+}
