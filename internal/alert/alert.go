@@ -33,17 +33,20 @@ type Alert struct {
 	Lifecycle Lifecycle     `json:"lifecycle"`
 	Severity  risk.Severity `json:"severity"`
 	Check     string        `json:"check,omitempty"`
-	Title     string        `json:"title"`   // one line: what and where
-	What      string        `json:"what"`    // what is wrong
-	Subject   string        `json:"subject"` // event.Subject.String
-	Since     time.Time     `json:"since"`
+	Title     string        `json:"title"`            // one line: what and where
+	What      string        `json:"what"`             // what is wrong
+	Subject   string        `json:"subject"`          // event.Subject.String
+	At        time.Time     `json:"at,omitzero"`      // when the alert was made; Notifications and Direct set it where it is zero
+	Since     time.Time     `json:"since"`            // when the problem began
 	Impact    []Impact      `json:"impact,omitempty"` // clusters that break
-	Breaks    string        `json:"breaks,omitempty"`
-	By        *time.Time    `json:"by,omitempty"`
-	Done      []string      `json:"done,omitempty"` // what we did or hold, with the reason
-	Next      []string      `json:"next,omitempty"` // what a person does, commands first
-	Ref       string        `json:"ref"`            // correlation id: signal or plan
-	Evidence  []string      `json:"evidence,omitempty"`
+	// MoreImpact counts clusters beyond the list: Notifications bounds it.
+	MoreImpact int        `json:"moreImpact,omitempty"`
+	Breaks     string     `json:"breaks,omitempty"`
+	By         *time.Time `json:"by,omitempty"`
+	Done       []string   `json:"done,omitempty"` // what we did or hold, with the reason
+	Next       []string   `json:"next,omitempty"` // what a person does, commands first
+	Ref        string     `json:"ref"`            // correlation id: signal or plan
+	Evidence   []string   `json:"evidence,omitempty"`
 	// Banners.
 	DryRun     bool `json:"dryRun,omitempty"`
 	Drill      bool `json:"drill,omitempty"`

@@ -4,86 +4,104 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
+)
+
+const (
+	shownImpact = 20
+	timeLayout  = "2006-01-02 15:04 UTC"
 )
 
 // Render returns the alert as plain text in the order in which somebody woken
-// at night needs it: what, what breaks and until when, whom it hits, what was
-// done, what to do, and the ids last. Names come from events, so control
-// characters are shown as spaces and lines cannot be forged.
+// at night needs it: what, what breaks and until when (counted from now), whom
+// it hits, what was done, what to do, and the ids last. Names come from events:
+// every value is one line and holds no control character (Clean).
 func Render(a Alert, now time.Time) string {
 	var b strings.Builder
 	line := func(label, text string) {
-		if text != "" {
-			fmt.Fprintf(&b, "  %-9s %s\n", label, Clean(text, 2000))
+		if text = strings.TrimSpace(Clean(text, 2000)); text != "" {
+			fmt.Fprintf(&b, "  %-9s %s\n", label, text)
 		}
 	}
-	fmt.Fprintf(&b, "%s%s %s\n", banners(a), strings.ToUpper(string(a.Severity)), Clean(a.Title, 300))
+	lines := func(label string, texts []string) {
+		for _, t := range texts {
+			line(label, t)
+		}
+	}
+	b.WriteString(head(a) + "\n")
 	line("what:", a.What)
 	line("breaks:", a.Breaks)
 	if a.By != nil {
-		line("by:", a.By.UTC().Format("2006-01-02 15:04 UTC")+" ("+left(a.By.Sub(now))+")")
+		line("by:", a.By.UTC().Format(timeLayout)+" ("+left(a.By.Sub(now))+")")
 	}
-	for _, i := range a.Impact {
-		text := i.Name
-		if i.Owner != "" {
-			text += ", owner " + i.Owner
-		}
-		line("hits:", text)
+	lines("hits:", impact(a))
+	lines("we:", a.Done)
+	lines("you:", a.Next)
+	if !a.Since.IsZero() {
+		line("since:", a.Since.UTC().Format(timeLayout))
 	}
-	for _, d := range a.Done {
-		line("we:", d)
-	}
-	for _, n := range a.Next {
-		line("you:", n)
-	}
-	line("since:", a.Since.UTC().Format("2006-01-02 15:04 UTC"))
 	line("subject:", a.Subject)
+	line("check:", a.Check)
 	line("ref:", a.Ref)
+	line("id:", a.ID)
 	return b.String()
 }
 
-func banners(a Alert) string {
-	out := ""
+// head is the banners, the severity in words and the title.
+func head(a Alert) string {
+	var parts []string
 	for _, x := range []struct {
 		on   bool
 		text string
-	}{{a.Drill, "[DRILL] "}, {a.DryRun, "[DRY RUN] "}, {a.Unrecorded, "[UNRECORDED] "}} {
+	}{{a.Drill, "[DRILL]"}, {a.DryRun, "[DRY RUN]"}, {a.Unrecorded, "[UNRECORDED]"}} {
 		if x.on {
-			out += x.text
+			parts = append(parts, x.text)
 		}
+	}
+	severity := strings.ToUpper(Clean(string(a.Severity), 20))
+	if severity == "" {
+		severity = "UNRATED"
+	}
+	return strings.Join(append(parts, severity, Clean(a.Title, 300)), " ")
+}
+
+func impact(a Alert) []string {
+	var out []string
+	for _, i := range a.Impact[:min(len(a.Impact), shownImpact)] {
+		owner := i.Owner
+		if owner == "" {
+			owner = "unknown (no owner tag)"
+		}
+		out = append(out, i.Name+", owner "+owner)
+	}
+	if more := len(a.Impact) - len(out) + a.MoreImpact; more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
 	}
 	return out
 }
 
+// left rounds down: nobody is to count on a minute that is not there.
 func left(d time.Duration) string {
 	switch {
+	case d <= -time.Minute:
+		return "passed " + count(-d) + " ago"
 	case d <= 0:
 		return "passed"
-	case d < time.Hour:
-		return fmt.Sprintf("%d minutes left", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d hours left", int(d.Hours()))
+	case d < time.Minute:
+		return "less than a minute left"
 	}
-	return fmt.Sprintf("%d days left", int(d.Hours()/24))
+	return count(d) + " left"
 }
 
-// Clean makes text from outside safe to show: control and invisible format
-// characters become spaces, and what is longer than limit bytes is cut between
-// characters.
-func Clean(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, s)
-	if len(s) <= limit {
-		return s
+func count(d time.Duration) string {
+	n, unit := int(d/time.Minute), "minute"
+	switch {
+	case d >= 48*time.Hour:
+		n, unit = int(d/(24*time.Hour)), "day"
+	case d >= time.Hour:
+		n, unit = int(d/time.Hour), "hour"
 	}
-	cut := limit
-	for cut > 0 && s[cut]&0xC0 == 0x80 {
-		cut--
+	if n != 1 {
+		unit += "s"
 	}
-	return s[:cut] + "..."
+	return fmt.Sprintf("%d %s", n, unit)
 }

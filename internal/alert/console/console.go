@@ -11,10 +11,9 @@ import (
 
 	"cmkguard/internal/alert"
 	"cmkguard/internal/fault"
-	"cmkguard/internal/risk"
 )
 
-// Channel prints to a writer.
+// Channel prints to a writer. It is safe for concurrent use.
 type Channel struct {
 	w      io.Writer
 	colour bool
@@ -24,12 +23,13 @@ type Channel struct {
 
 var _ alert.Channel = (*Channel)(nil)
 
-// New returns a Channel; colour only for a terminal.
+// New returns a Channel. colour is for terminals only; whoever calls decides,
+// and honours NO_COLOR.
 func New(w io.Writer, colour bool, now func() time.Time) *Channel {
 	return &Channel{w: w, colour: colour, now: now}
 }
 
-// Send implements alert.Channel; there is no provider's id but the alert's own.
+// Send implements alert.Channel with one write; there is no provider's id but the alert's own.
 func (c *Channel) Send(_ context.Context, a alert.Alert) (string, error) {
 	text := alert.Render(a, c.now())
 	if c.colour {
@@ -44,13 +44,16 @@ func (c *Channel) Send(_ context.Context, a alert.Alert) (string, error) {
 	return a.ID, nil
 }
 
+// sgr is the terminal's code for the alert's head. The severity stands there in
+// words too: colour is never the only carrier.
 func sgr(a alert.Alert) string {
-	switch {
-	case a.Lifecycle == alert.Resolve:
+	if a.Lifecycle == alert.Resolve {
 		return "\x1b[1;32m"
-	case a.Severity.Rank() >= risk.High.Rank():
+	}
+	switch a.Severity {
+	case "critical", "high":
 		return "\x1b[1;31m"
-	case a.Severity == risk.Medium:
+	case "medium":
 		return "\x1b[1;33m"
 	}
 	return "\x1b[1;36m"

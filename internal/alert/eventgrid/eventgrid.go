@@ -1,5 +1,6 @@
 // Package eventgrid publishes alerts to an Event Grid topic as CloudEvents, for
-// others to subscribe to.
+// others to subscribe to. It knows no SDK client and no credential:
+// internal/azure/grid is its Publisher.
 package eventgrid
 
 import (
@@ -22,7 +23,8 @@ type Publisher interface {
 	Publish(ctx context.Context, events []messaging.CloudEvent) error
 }
 
-// Channel publishes to one topic.
+// Channel publishes to one topic. It is safe for concurrent use if its
+// Publisher is.
 type Channel struct {
 	pub Publisher
 	now func() time.Time
@@ -39,11 +41,17 @@ func (c *Channel) Send(ctx context.Context, a alert.Alert) (string, error) {
 	if err != nil {
 		return "", fault.Wrap(fault.Invalid, "eventgrid.Send", err)
 	}
-	at := c.now().UTC()
+	at := a.At.UTC() // the same at every attempt
+	if a.At.IsZero() {
+		at = c.now().UTC()
+	}
 	ev, err := messaging.NewCloudEvent("cmkguard", EventType, json.RawMessage(raw), &messaging.CloudEventOptions{Subject: &a.Subject, Time: &at})
 	if err != nil {
 		return "", fault.Wrap(fault.Invalid, "eventgrid.Send", err)
 	}
-	ev.ID = a.ID
-	return a.ID, c.pub.Publish(ctx, []messaging.CloudEvent{ev})
+	ev.ID = a.ID // receivers take an id once
+	if err := c.pub.Publish(ctx, []messaging.CloudEvent{ev}); err != nil {
+		return "", err
+	}
+	return a.ID, nil
 }

@@ -6,12 +6,14 @@ package webhook
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -24,7 +26,13 @@ import (
 // EventType is the CloudEvents type of an alert.
 const EventType = "io.cmkguard.alert.v1"
 
-// Channel posts to one URL.
+const (
+	timeout       = 15 * time.Second // above the dispatcher's own: for whoever calls without a deadline
+	minSecret     = 24               // bytes; the specification's least
+	maxRetryAfter = 24 * time.Hour   // a longer wish is a mistake; it also must not overflow
+)
+
+// Channel posts to one URL. It is safe for concurrent use.
 type Channel struct {
 	url    string
 	signer *standardwebhooks.Webhook
@@ -34,8 +42,9 @@ type Channel struct {
 
 var _ alert.Channel = (*Channel)(nil)
 
-// New returns a Channel. secret is base64, with or without the prefix whsec_.
-// The URL must be https; plain http only to this machine.
+// New returns a Channel. secret is base64 of at least 24 bytes, with or without
+// the prefix whsec_. The URL must be https; plain http only to this machine.
+// Errors are Invalid and never repeat the URL's path or the secret.
 func New(rawURL, secret string, now func() time.Time) (*Channel, error) {
 	const op = "webhook.New"
 	u, err := url.Parse(rawURL)
@@ -45,18 +54,24 @@ func New(rawURL, secret string, now func() time.Time) (*Channel, error) {
 	if u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
 		return nil, fault.New(fault.Invalid, op, "url %s://%s: want https (http only to a loopback address)", u.Scheme, u.Host)
 	}
-	wh, err := standardwebhooks.NewWebhook(secret)
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+	if err != nil || len(key) < minSecret {
+		return nil, fault.New(fault.Invalid, op, "the secret is not base64 of at least %d bytes (whsec_...)", minSecret)
+	}
+	wh, err := standardwebhooks.NewWebhookRaw(key)
 	if err != nil {
-		return nil, fault.New(fault.Invalid, op, "the secret is not base64 (whsec_...)")
+		return nil, fault.New(fault.Invalid, op, "the secret is refused")
 	}
 	return &Channel{url: rawURL, signer: wh, now: now, client: &http.Client{
+		Timeout: timeout,
+		// A redirect would carry the alert to a host that nobody configured.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
 
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
+	return strings.EqualFold(host, "localhost") || (ip != nil && ip.IsLoopback())
 }
 
 type cloudEvent struct {
@@ -71,47 +86,65 @@ type cloudEvent struct {
 }
 
 // Send implements alert.Channel. The alert's id is the webhook-id: a receiver
-// that saw it takes it once.
+// that saw it takes it once. What went wrong on the way is Unknown: the
+// receiver may have acted.
 func (c *Channel) Send(ctx context.Context, a alert.Alert) (string, error) {
-	const op = "webhook.Send"
-	at := c.now()
-	body, err := canonical.JSON(cloudEvent{"1.0", a.ID, "cmkguard", EventType, a.Subject, at.UTC(), "application/json", a})
+	req, err := c.request(ctx, a)
 	if err != nil {
-		return "", fault.Wrap(fault.Invalid, op, err)
+		return "", err
 	}
-	sig, err := c.signer.Sign(a.ID, at, body)
-	if err != nil {
-		return "", fault.Wrap(fault.Invalid, op, err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
-	if err != nil {
-		return "", fault.New(fault.Invalid, op, "the url cannot be posted to")
-	}
-	req.Header.Set("Content-Type", "application/cloudevents+json; charset=utf-8")
-	req.Header.Set("User-Agent", "cmkguard")
-	req.Header.Set("webhook-id", a.ID)
-	req.Header.Set("webhook-timestamp", strconv.FormatInt(at.Unix(), 10))
-	req.Header.Set("webhook-signature", sig)
 	resp, err := c.client.Do(req)
 	if err != nil {
 		var ue *url.Error
 		if errors.As(err, &ue) {
 			err = ue.Err // the URL may hold a token: not into logs and rows
 		}
-		return "", fault.Wrap(fault.Unknown, op, err)
+		return "", fault.Wrap(fault.Unknown, "webhook.Send", err)
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be kept
-	return a.ID, c.judge(resp)
+	if err := c.judge(resp); err != nil {
+		return "", err
+	}
+	return a.ID, nil
+}
+
+// request builds the signed POST. The event's body is the same at every
+// attempt; the signature's time is that of the attempt.
+func (c *Channel) request(ctx context.Context, a alert.Alert) (*http.Request, error) {
+	const op = "webhook.Send"
+	at, made := c.now(), a.At
+	if made.IsZero() {
+		made = at
+	}
+	body, err := canonical.JSON(cloudEvent{"1.0", a.ID, "cmkguard", EventType, a.Subject, made.UTC(), "application/json", a})
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, op, err)
+	}
+	sig, err := c.signer.Sign(a.ID, at, body)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, op, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, fault.New(fault.Invalid, op, "the url cannot be posted to")
+	}
+	req.Header.Set("Content-Type", "application/cloudevents+json; charset=utf-8")
+	req.Header.Set("User-Agent", "cmkguard")
+	req.Header.Set(standardwebhooks.HeaderWebhookID, a.ID)
+	req.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
+	req.Header.Set(standardwebhooks.HeaderWebhookSignature, sig)
+	return req, nil
 }
 
 // judge: what the receiver refused for good is given up, the rest comes again.
 func (c *Channel) judge(resp *http.Response) error {
 	code := resp.StatusCode
-	e := fault.New(fault.Invalid, "webhook.Send", "the receiver answered %s", resp.Status)
-	switch {
-	case code >= 200 && code < 300:
+	if code >= 200 && code < 300 {
 		return nil
+	}
+	e := fault.New(fault.Invalid, "webhook.Send", "the receiver answered %d %s", code, http.StatusText(code))
+	switch {
 	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code >= 500:
 		e.Kind, e.RetryAfter = fault.Transient, c.retryAfter(resp.Header.Get("Retry-After"))
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
@@ -120,12 +153,13 @@ func (c *Channel) judge(resp *http.Response) error {
 	return e
 }
 
+// retryAfter reads seconds or an HTTP date; 0 for anything else.
 func (c *Channel) retryAfter(s string) time.Duration {
-	if n, err := strconv.Atoi(s); err == nil && n >= 0 {
-		return time.Duration(n) * time.Second
+	if n, err := strconv.ParseUint(s, 10, 32); err == nil {
+		return min(time.Duration(n)*time.Second, maxRetryAfter)
 	}
 	if at, err := http.ParseTime(s); err == nil {
-		return max(0, at.Sub(c.now()))
+		return min(max(0, at.Sub(c.now())), maxRetryAfter)
 	}
 	return 0
 }

@@ -3,10 +3,10 @@ package filestore
 import (
 	"context"
 	"database/sql"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"cmkguard/internal/fault"
@@ -16,19 +16,15 @@ import (
 // Put implements store.Queue.
 func (s *Store) Put(ctx context.Context, queue string, body []byte, delay time.Duration) error {
 	const op = "filestore.Put"
-	if err := store.CheckKey(op, queue); err != nil {
+	if err := store.CheckMessage(op, queue, body, delay); err != nil {
 		return err
 	}
-	if n := base64.StdEncoding.EncodedLen(len(body)); n > store.MaxMessageBytes {
-		return fault.New(fault.Invalid, op, "message of %d bytes in base64; want at most %d", n, store.MaxMessageBytes)
-	}
-	if delay < 0 || delay > store.MaxDelay {
-		return fault.New(fault.Invalid, op, "delay %s; want 0 to %s", delay, store.MaxDelay)
+	if body == nil {
+		body = []byte{} // nil would be NULL
 	}
 	now := s.now()
-	return s.tx(ctx, op, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO queue (queue, body, inserted, visible) VALUES (?,?,?,?)`,
-			queue, body, now.UnixNano(), now.Add(delay).UnixNano())
+	return s.write(ctx, op, func(ctx context.Context, st statements) error {
+		_, err := st.put.ExecContext(ctx, queue, body, now.UnixNano(), now.Add(delay).UnixNano())
 		return err
 	})
 }
@@ -36,7 +32,7 @@ func (s *Store) Put(ctx context.Context, queue string, body []byte, delay time.D
 // Take implements store.Queue.
 func (s *Store) Take(ctx context.Context, queue string, limit int, hidden time.Duration) ([]store.Message, error) {
 	const op = "filestore.Take"
-	if err := store.CheckKey(op, queue); err != nil {
+	if err := store.CheckTake(op, queue, limit, hidden); err != nil {
 		return nil, err
 	}
 	now := s.now()
@@ -46,47 +42,60 @@ func (s *Store) Take(ctx context.Context, queue string, limit int, hidden time.D
 		return nil, nil // an empty poll takes no write lock
 	}
 	if err != nil {
-		return nil, classify(op, err, false)
+		return nil, s.classify(op, err)
 	}
 	var out []store.Message
-	err = s.tx(ctx, op, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `UPDATE queue SET visible=?, dequeued=dequeued+1 WHERE id IN
-			(SELECT id FROM queue WHERE queue=? AND visible<=? ORDER BY visible, id LIMIT ?) RETURNING id, body, inserted, dequeued`,
-			now.Add(hidden).UnixNano(), queue, now.UnixNano(), limit)
+	err = s.write(ctx, op, func(ctx context.Context, st statements) error {
+		rows, err := st.take.QueryContext(ctx, now.Add(hidden).UnixNano(), queue, now.UnixNano(), min(limit, store.MaxTake))
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
-			var id, inserted int64
-			var m store.Message
-			if err := rows.Scan(&id, &m.Body, &inserted, &m.Dequeued); err != nil {
+			m, err := scanMessage(rows)
+			if err != nil {
 				return err
 			}
-			m.ID, m.Inserted = strconv.FormatInt(id, 10), time.Unix(0, inserted).UTC()
-			m.Receipt = fmt.Sprintf("%d-%d", id, m.Dequeued) // stale once taken again
 			out = append(out, m)
 		}
 		return rows.Err()
 	})
-	return out, err
+	if err != nil {
+		return nil, err // what was taken comes back by itself
+	}
+	return out, nil
+}
+
+func scanMessage(rows *sql.Rows) (store.Message, error) {
+	var id, inserted int64
+	var m store.Message
+	if err := rows.Scan(&id, &m.Body, &inserted, &m.Dequeued); err != nil {
+		return m, err
+	}
+	m.ID, m.Inserted = strconv.FormatInt(id, 10), time.Unix(0, inserted).UTC()
+	m.Receipt = fmt.Sprintf("%d-%d", id, m.Dequeued) // stale once taken again
+	return m, nil
 }
 
 // Done implements store.Queue.
 func (s *Store) Done(ctx context.Context, queue string, m store.Message) error {
 	const op = "filestore.Done"
-	var id, dequeued int64
-	if _, err := fmt.Sscanf(m.Receipt, "%d-%d", &id, &dequeued); err != nil {
-		return fault.New(fault.Invalid, op, "receipt %q", m.Receipt)
+	if err := store.CheckKey(op, queue); err != nil {
+		return err
 	}
-	return s.tx(ctx, op, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `DELETE FROM queue WHERE queue=? AND id=? AND dequeued=?`, queue, id, dequeued)
+	id, dequeued, ok := strings.Cut(m.Receipt, "-")
+	if !ok || id != m.ID {
+		return fault.New(fault.Conflict, op, "receipt %q is not one of message %q", m.Receipt, m.ID)
+	}
+	return s.write(ctx, op, func(ctx context.Context, st statements) error {
+		res, err := st.done.ExecContext(ctx, queue, id, dequeued)
 		if err != nil {
 			return err
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 1 {
-			return err
+		n, err := res.RowsAffected()
+		if err == nil && n != 1 {
+			err = fault.New(fault.Conflict, op, "message %s was taken again or is done", m.ID)
 		}
-		return fault.New(fault.Conflict, op, "message %s was taken again or is done", m.ID)
+		return err
 	})
 }

@@ -4,7 +4,6 @@ package memstore
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,7 +67,7 @@ func (s *Store) Get(_ context.Context, partition, key string) (store.Row, bool, 
 
 // Scan implements store.State.
 func (s *Store) Scan(_ context.Context, partition, from, to string, limit int) ([]store.Row, error) {
-	if err := store.CheckKey("memstore.Scan", partition); err != nil {
+	if err := store.CheckScan("memstore.Scan", partition, limit); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -119,14 +118,8 @@ func (s *Store) Apply(_ context.Context, partition string, ops []store.Op) ([]st
 // Put implements store.Queue.
 func (s *Store) Put(_ context.Context, queue string, body []byte, delay time.Duration) error {
 	const op = "memstore.Put"
-	if err := store.CheckKey(op, queue); err != nil {
+	if err := store.CheckMessage(op, queue, body, delay); err != nil {
 		return err
-	}
-	if n := base64.StdEncoding.EncodedLen(len(body)); n > store.MaxMessageBytes {
-		return fault.New(fault.Invalid, op, "message of %d bytes in base64; want at most %d", n, store.MaxMessageBytes)
-	}
-	if delay < 0 || delay > store.MaxDelay {
-		return fault.New(fault.Invalid, op, "delay %s; want 0 to %s", delay, store.MaxDelay)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,7 +132,7 @@ func (s *Store) Put(_ context.Context, queue string, body []byte, delay time.Dur
 
 // Take implements store.Queue.
 func (s *Store) Take(_ context.Context, queue string, limit int, hidden time.Duration) ([]store.Message, error) {
-	if err := store.CheckKey("memstore.Take", queue); err != nil {
+	if err := store.CheckTake("memstore.Take", queue, limit, hidden); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -147,7 +140,7 @@ func (s *Store) Take(_ context.Context, queue string, limit int, hidden time.Dur
 	now := s.now()
 	var out []store.Message
 	for _, q := range s.queues[queue] {
-		if len(out) == limit {
+		if len(out) == min(limit, store.MaxTake) {
 			break
 		}
 		if q.visible.After(now) {
@@ -165,6 +158,9 @@ func (s *Store) Take(_ context.Context, queue string, limit int, hidden time.Dur
 
 // Done implements store.Queue.
 func (s *Store) Done(_ context.Context, queue string, m store.Message) error {
+	if err := store.CheckKey("memstore.Done", queue); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, q := range s.queues[queue] {
@@ -179,11 +175,8 @@ func (s *Store) Done(_ context.Context, queue string, m store.Message) error {
 // Append implements store.Log.
 func (s *Store) Append(_ context.Context, log string, at int64, data []byte) error {
 	const op = "memstore.Append"
-	if err := store.CheckKey(op, log); err != nil {
+	if err := store.CheckAppend(op, log, at, data); err != nil {
 		return err
-	}
-	if len(data) == 0 || len(data) > store.MaxAppendBytes {
-		return fault.New(fault.Invalid, op, "block of %d bytes; want 1 to %d", len(data), store.MaxAppendBytes)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,8 +197,8 @@ func (s *Store) Append(_ context.Context, log string, at int64, data []byte) err
 
 // Read implements store.Log.
 func (s *Store) Read(_ context.Context, log string, from int64, limit int) ([]byte, error) {
-	if from < 0 || limit < 0 {
-		return nil, fault.New(fault.Invalid, "memstore.Read", "from %d, max %d", from, limit)
+	if err := store.CheckRead("memstore.Read", log, from, limit); err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,6 +211,9 @@ func (s *Store) Read(_ context.Context, log string, from int64, limit int) ([]by
 
 // Size implements store.Log.
 func (s *Store) Size(_ context.Context, log string) (int64, int, error) {
+	if err := store.CheckKey("memstore.Size", log); err != nil {
+		return 0, 0, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l := s.logs[log]; l != nil {

@@ -1,0 +1,67 @@
+package console_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"cmkguard/internal/alert"
+	"cmkguard/internal/alert/alerttest"
+	"cmkguard/internal/alert/console"
+	"cmkguard/internal/fault"
+	"cmkguard/internal/risk"
+)
+
+func start() time.Time { return time.Date(2026, 9, 20, 10, 0, 0, 0, time.UTC) }
+
+func TestPlainIsTheRendering(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	a := alerttest.Sample("a-1", start())
+	if id, err := console.New(&b, false, start).Send(context.Background(), a); id != "a-1" || err != nil {
+		t.Fatalf("%q %v", id, err)
+	}
+	if b.String() != alert.Render(a, start()) {
+		t.Errorf("%q", b.String())
+	}
+}
+
+func TestColourIsOnTheHeadAloneAndNeverFromTheAlert(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		severity  risk.Severity
+		lifecycle alert.Lifecycle
+		code      string
+	}{
+		{risk.Critical, alert.Trigger, "1;31"}, {risk.High, alert.Update, "1;31"}, {risk.Medium, alert.Trigger, "1;33"},
+		{risk.Info, alert.Notice, "1;36"}, {risk.Critical, alert.Resolve, "1;32"},
+	} {
+		var b strings.Builder
+		a := alerttest.Sample("a-1", start())
+		a.Severity, a.Lifecycle, a.Impact[0].Name = c.severity, c.lifecycle, "\x1b[2Jgone"
+		if _, err := console.New(&b, true, start).Send(context.Background(), a); err != nil {
+			t.Fatal(err)
+		}
+		head, rest, _ := strings.Cut(b.String(), "\n")
+		if !strings.HasPrefix(head, "\x1b["+c.code+"m"+strings.ToUpper(string(c.severity))) || !strings.HasSuffix(head, "\x1b[0m") {
+			t.Errorf("head %q", head)
+		}
+		if strings.Contains(rest, "\x1b") {
+			t.Errorf("an escape outside the head: %q", rest)
+		}
+	}
+}
+
+// broken is a terminal that went away.
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
+
+func TestAWriterThatFailsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	if _, err := console.New(broken{}, false, start).Send(context.Background(), alert.Alert{}); !fault.Is(err, fault.Transient) {
+		t.Errorf("%v", err)
+	}
+}

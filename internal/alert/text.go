@@ -1,0 +1,72 @@
+package alert
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bounds of an alert's parts. With all of them reached a row is about 200 KiB:
+// below the 512 KiB of a value, and 20 channels fit into one batch of 4 MiB.
+const (
+	maxTitle  = 500
+	maxText   = 8000
+	maxLine   = 1000
+	maxLines  = 40
+	maxImpact = 100
+)
+
+// fit bounds every part that grows with what is out there: names, reasons,
+// clusters. What was cut ends in "...", what was left out is counted.
+func fit(a Alert) Alert {
+	a.Title, a.Subject, a.Ref = cut(a.Title, maxTitle), cut(a.Subject, maxLine), cut(a.Ref, maxLine)
+	a.What, a.Breaks = cut(a.What, maxText), cut(a.Breaks, maxText)
+	a.Done, a.Next, a.Evidence = fitLines(a.Done), fitLines(a.Next), fitLines(a.Evidence)
+	if over := len(a.Impact) - maxImpact; over > 0 {
+		a.Impact, a.MoreImpact = a.Impact[:maxImpact], a.MoreImpact+over
+	}
+	a.Impact = slices.Clone(a.Impact)
+	for i, x := range a.Impact {
+		a.Impact[i] = Impact{Cluster: cut(x.Cluster, maxLine), Name: cut(x.Name, maxTitle), Owner: cut(x.Owner, maxTitle)}
+	}
+	return a
+}
+
+func fitLines(lines []string) []string {
+	over := len(lines) > maxLines
+	out := slices.Clone(lines[:min(len(lines), maxLines)])
+	for i, s := range out {
+		out[i] = cut(s, maxLine)
+	}
+	if over {
+		out[maxLines-1] = "..."
+	}
+	return out
+}
+
+// Clean makes text from outside safe to show on one line: control characters
+// (of which terminal escapes are made), invisible format characters (which
+// reorder text) and bytes that are no UTF-8 become spaces, and the result has
+// at most limit bytes, cut between characters.
+func Clean(s string, limit int) string {
+	return cut(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, s), limit)
+}
+
+// cut returns s, or as much of it as fits into limit bytes with "..." behind.
+func cut(s string, limit int) string {
+	const mark = "..."
+	if len(s) <= limit {
+		return s
+	}
+	end := max(0, limit-len(mark))
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + mark
+}
