@@ -119,3 +119,15 @@ func (g *Guard) poisonAlert(subject event.Subject, id, reason string) alert.Aler
 		Next: []string{"Look at what sends to " + subject.ID + "; the input is kept whole under " + id + " in state partition poison."},
 	}
 }
+
+// unseenAlert tells that a signal's subject may be in use by clusters that we
+// cannot see: nobody found is not nobody there.
+func (g *Guard) unseenAlert(p *picture) alert.Alert {
+	return alert.Alert{
+		ID: g.NewID(), DedupKey: "cmkguard/unseen/" + incident.Partition(p.signal.Subject), GroupKey: incident.Partition(p.signal.Subject),
+		Lifecycle: alert.Trigger, Severity: risk.High, Title: "Cannot tell who uses " + shortName(p.signal.Subject),
+		What:    string(p.signal.Kind) + " came, and the clusters that use it could not be enumerated: " + p.why,
+		Subject: p.signal.Subject.String(), Since: g.Now().UTC(), Ref: p.signal.ID,
+		Next: []string{"Give the observer identity Reader on every subscription in CMKGUARD_SUBSCRIPTIONS, and look by hand at who uses this key meanwhile."},
+	}
+}

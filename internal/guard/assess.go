@@ -10,6 +10,7 @@ import (
 
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/event"
+	"cmkguard/internal/fault"
 	"cmkguard/internal/incident"
 	"cmkguard/internal/journal"
 	"cmkguard/internal/plan"
@@ -37,10 +38,16 @@ type keyPicture struct {
 
 // assess judges everything that the signal's subject touches and commits, one
 // batch per subject: incidents, plans, alerts and their record.
-func (g *Guard) assess(ctx context.Context, s event.Signal) error {
+//
+// Nobody found where not everybody could be seen is unknown, not nobody: unless
+// this is the last try, it is a fault that comes again.
+func (g *Guard) assess(ctx context.Context, s event.Signal, lastTry bool) error {
 	p, err := g.look(ctx, s)
 	if err != nil {
 		return err
+	}
+	if len(p.wirings) == 0 && !p.complete && !lastTry {
+		return fault.New(fault.Transient, "guard.assess", "who uses %s is unknown: %s", s.Subject.ID, p.why)
 	}
 	subjects := slices.SortedFunc(maps.Keys(p.verdicts), func(a, b event.Subject) int {
 		return cmp.Compare(a.String(), b.String())
@@ -53,7 +60,31 @@ func (g *Guard) assess(ctx context.Context, s event.Signal) error {
 			return fmt.Errorf("subject %s: %w", subject, err)
 		}
 	}
+	if call := p.unread(); call != "" && !lastTry {
+		// What is known is told and done. A read that failed may succeed later,
+		// and may be all that holds a plan: the signal comes again.
+		return fault.New(fault.Transient, "guard.assess", "%s could not be read", call)
+	}
 	return nil
+}
+
+// unread returns a call whose fact could not be read, or "".
+func (p *picture) unread() string {
+	for _, w := range p.wirings {
+		for _, f := range []struct {
+			state wiring.State
+			call  string
+		}{
+			{w.Cluster.State, w.Cluster.Call}, {w.Identity.State, w.Identity.Call}, {w.Vault.State, w.Vault.Call},
+			{w.Versions.State, w.Versions.Call}, {w.InUse.State, w.InUse.Call}, {w.Rotation.State, w.Rotation.Call},
+			{w.Assignments.State, w.Assignments.Call}, {w.Definitions.State, w.Definitions.Call}, {w.Denies.State, w.Denies.Call},
+		} {
+			if f.state == wiring.Unreadable {
+				return f.call
+			}
+		}
+	}
+	return ""
 }
 
 func (g *Guard) look(ctx context.Context, s event.Signal) (*picture, error) {

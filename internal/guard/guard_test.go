@@ -257,6 +257,9 @@ func TestAHundredDeliveriesAtOnceRotateOnce(t *testing.T) {
 	wg.Wait()
 	w.run(3)
 	if w.rotates() != 1 || len(w.sim.Versions(w.key)) != 2 {
+		for _, a := range w.told.all {
+			t.Logf("%s", alert.Render(a, w.sim.Clock().Now()))
+		}
 		t.Fatalf("%d rotations, %d versions", w.rotates(), len(w.sim.Versions(w.key)))
 	}
 }
@@ -416,4 +419,26 @@ type deaf struct{ store.Queue }
 
 func (deaf) Put(context.Context, string, []byte, time.Duration) error {
 	return fmt.Errorf("the queue is gone")
+}
+
+func TestThrottledEnumerationIsNotNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.Auto})
+	w.sim.Inject(azuresim.Fault{Method: http.MethodPost, Path: "/providers/Microsoft.ResourceGraph/resources", Times: 3, Mode: azuresim.Refuse, Status: 429, Code: "RateLimiting"})
+	w.take(w.sim.NearExpiry(w.key, "e1"))
+	w.run(3)
+	if w.rotates() != 1 {
+		t.Fatalf("%d rotations: a throttled list was taken for an empty one", w.rotates())
+	}
+}
+
+func TestUnseenConsumersAreTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.Auto})
+	w.sim.Inject(azuresim.Fault{Method: http.MethodPost, Path: "/providers/Microsoft.ResourceGraph/resources", Times: 1000, Mode: azuresim.Refuse, Status: 403, Code: "AuthorizationFailed"})
+	w.take(w.sim.NearExpiry(w.key, "e1"))
+	w.run(3)
+	if w.writes() != 0 || !w.told.has("", "Cannot tell who uses") {
+		t.Fatalf("%d writes, told %v", w.writes(), w.told.all)
+	}
 }

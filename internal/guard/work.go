@@ -34,25 +34,31 @@ func (g *Guard) Work(ctx context.Context, raw []byte) error {
 	if err != nil {
 		return err
 	}
-	if m.Kind != kindTend {
-		return g.Tend(ctx)
+	if m.Kind == kindTend || g.Tend(ctx) == nil {
+		return nil
 	}
-	return nil
+	// The work is done and recorded; only its tidying failed. Its partitions
+	// stay on the agenda, and a message of its own comes back for them.
+	return g.send(ctx, message{Kind: kindTend}, backoff(1))
 }
 
 func (g *Guard) workOn(ctx context.Context, m message) error {
 	switch m.Kind {
 	case kindSignal:
-		return g.runSignal(ctx, m.Partition)
+		return g.runSignal(ctx, m.Partition, m.Tries >= unknownTries)
 	case kindSaga:
 		return g.runSaga(ctx, m.Partition, m.ID, m.Seq)
 	}
 	return g.Tend(ctx)
 }
 
+// unknownTries is how often a signal comes back because nobody could be seen to
+// use its subject, over about half an hour, before that is told to people.
+const unknownTries = 8
+
 // runSignal reads the wiring of every cluster that the signal's subject
 // touches, judges, and brings incidents, plans and alerts up to date.
-func (g *Guard) runSignal(ctx context.Context, partition string) error {
+func (g *Guard) runSignal(ctx context.Context, partition string, lastTry bool) error {
 	row, ok, err := g.State.Get(ctx, partition, signalRow)
 	if err != nil || !ok {
 		return err // a message without its signal is a leftover
@@ -64,7 +70,7 @@ func (g *Guard) runSignal(ctx context.Context, partition string) error {
 	if st.State == signalDone {
 		return nil
 	}
-	if err := g.assess(ctx, st.Signal); err != nil {
+	if err := g.assess(ctx, st.Signal, lastTry); err != nil {
 		return err
 	}
 	st.State = signalDone

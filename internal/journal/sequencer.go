@@ -68,15 +68,25 @@ func NewSequencer(b store.Backend, s note.Signer, build string, now func() time.
 // next call adopts what is in the logs and never folds an entry twice. Busy
 // elsewhere is not an error: the last checkpoint is returned.
 func (q *Sequencer) Fold(ctx context.Context) (Checkpoint, error) {
-	st, etag, err := q.load(ctx)
+	mine, err := q.lease(ctx)
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	mine, err := q.lease(ctx)
+	if mine {
+		defer q.release(ctx)
+	}
+	st, etag, err := q.load(ctx)
 	if err != nil || !mine {
 		return parseCheckpoint(st.Note), err
 	}
-	defer q.release(ctx)
+	cp, err := q.fold(ctx, st, etag)
+	if fault.Is(err, fault.Conflict) {
+		return parseCheckpoint(st.Note), nil // a sequencer whose lease ran out is still at work
+	}
+	return cp, err
+}
+
+func (q *Sequencer) fold(ctx context.Context, st sealed, etag string) (Checkpoint, error) {
 	if err := q.cleanup(ctx, st.Cleanup); err != nil {
 		return Checkpoint{}, err
 	}
