@@ -216,8 +216,10 @@ func TestAnEndlessAnswerIsBounded(t *testing.T) {
 			}
 		}
 	})
-	if _, err := channel(t, in.URL, start).Send(context.Background(), alerttest.Sample("a-1", start())); err != nil {
-		t.Error(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if _, err := channel(t, in.URL, start).Send(ctx, alerttest.Sample("a-1", start())); err != nil || ctx.Err() != nil {
+		t.Errorf("%v; read until the deadline: %v", err, ctx.Err())
 	}
 }
 
