@@ -1,11 +1,10 @@
 package journal
 
 import (
-	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -59,31 +58,34 @@ type Sequencer struct {
 func NewSequencer(b store.Backend, s note.Signer, build string, now func() time.Time) *Sequencer {
 	return &Sequencer{
 		state: b.State, rec: NewRecorder(b.State, build, now), signer: s, now: now,
-		owner: fmt.Sprintf("%s-%d", build, now().UnixNano()),
+		owner: rand.Text(), // tells leases apart and decides nothing: it need not be injected
 		audit: series{b.Log, "audit"}, hashes: series{b.Log, "hashes"}, notes: series{b.Log, "checkpoints"},
 	}
 }
 
-// Fold seals what is pending. It can crash between any two of its steps: the
-// next call adopts what is in the logs and never folds an entry twice. Busy
-// elsewhere is not an error: the last checkpoint is returned.
+// Fold seals what is pending. It can crash between any two of its writes: the
+// next call adopts what is in the logs and never folds an entry twice. Another
+// sequencer at work is not an error: the last checkpoint is returned.
 func (q *Sequencer) Fold(ctx context.Context) (Checkpoint, error) {
 	mine, err := q.lease(ctx)
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	if mine {
-		defer q.release(ctx)
-	}
 	st, etag, err := q.load(ctx)
 	if err != nil || !mine {
 		return parseCheckpoint(st.Note), err
 	}
+	defer q.release(ctx)
 	cp, err := q.fold(ctx, st, etag)
-	if fault.Is(err, fault.Conflict) {
-		return parseCheckpoint(st.Note), nil // a sequencer whose lease ran out is still at work
+	if !fault.Is(err, fault.Conflict) && !fault.Is(err, fault.Invalid) {
+		return cp, err
 	}
-	return cp, err
+	// Our lease may have run out, and what looks wrong be another's progress.
+	now, newer, lerr := q.load(ctx)
+	if lerr == nil && (newer != etag || fault.Is(err, fault.Conflict)) {
+		return parseCheckpoint(now.Note), nil
+	}
+	return Checkpoint{}, err
 }
 
 func (q *Sequencer) fold(ctx context.Context, st sealed, etag string) (Checkpoint, error) {
@@ -101,11 +103,12 @@ func (q *Sequencer) fold(ctx context.Context, st sealed, etag string) (Checkpoin
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	st.Size += int64(len(lines))
-	for _, l := range lines {
-		st.Audit += int64(len(l)) + 1
+	if len(lines) > 0 {
+		st.Cleanup = upTo
 	}
-	st.Cleanup = upTo
+	for _, l := range lines {
+		st.Size, st.Audit = st.Size+1, st.Audit+int64(len(l))+1
+	}
 	if etag, err = q.save(ctx, st, etag); err != nil {
 		return Checkpoint{}, err
 	}
@@ -117,7 +120,7 @@ func (q *Sequencer) fold(ctx context.Context, st sealed, etag string) (Checkpoin
 	if _, err = q.save(ctx, st, etag); err != nil {
 		return Checkpoint{}, err
 	}
-	return cp, q.cleanup(ctx, upTo)
+	return cp, q.cleanup(ctx, st.Cleanup)
 }
 
 func (q *Sequencer) load(ctx context.Context) (sealed, string, error) {
@@ -146,65 +149,6 @@ func (q *Sequencer) save(ctx context.Context, st sealed, etag string) (string, e
 		return "", err
 	}
 	return etags[0], nil
-}
-
-// gather returns the new leaves in order: what a crashed predecessor appended
-// beyond the sealed part, then what is pending, which it appends first.
-func (q *Sequencer) gather(ctx context.Context, st sealed) ([][]byte, map[string]int64, error) {
-	tail, err := q.audit.readFrom(ctx, st.Audit)
-	if err != nil {
-		return nil, nil, err
-	}
-	lines := splitLines(tail)
-	upTo := map[string]int64{}
-	for _, l := range lines {
-		var e Entry
-		if err := json.Unmarshal(l, &e); err != nil {
-			return nil, nil, fault.New(fault.Invalid, "journal.Fold", "unsealed line in the audit log: %w", err)
-		}
-		upTo[e.Partition] = max(upTo[e.Partition], e.Seq)
-	}
-	fresh, err := q.pending(ctx, upTo)
-	if err != nil || len(fresh) == 0 {
-		return lines, upTo, err
-	}
-	block := append(bytes.Join(fresh, []byte("\n")), '\n')
-	if err := q.audit.add(ctx, st.Audit+int64(len(tail)), block); err != nil {
-		return nil, nil, err
-	}
-	return append(lines, fresh...), upTo, nil
-}
-
-// pending reads the entries of the partitions on the agenda, in their order,
-// and raises upTo to what it takes.
-func (q *Sequencer) pending(ctx context.Context, upTo map[string]int64) ([][]byte, error) {
-	marks, err := q.rec.Open(ctx, foldEntries)
-	if err != nil {
-		return nil, err
-	}
-	var out [][]byte
-	bytesLeft := foldBytes
-	for _, m := range marks {
-		rows, err := q.state.Scan(ctx, m.Partition, "entry~", "entry~~", foldEntries)
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			var e Entry
-			if err := json.Unmarshal(row.Value, &e); err != nil {
-				return nil, fault.New(fault.Invalid, "journal.Fold", "pending %s/%s: %w", m.Partition, row.Key, err)
-			}
-			if e.Seq <= upTo[m.Partition] {
-				continue // adopted from the tail
-			}
-			if len(out) == foldEntries || bytesLeft < len(row.Value)+1 {
-				return out, nil // the rest comes with the next fold
-			}
-			out, bytesLeft = append(out, row.Value), bytesLeft-len(row.Value)-1
-			upTo[m.Partition] = e.Seq
-		}
-	}
-	return out, nil
 }
 
 // hash extends the hash log by the leaves from number size on and returns the
@@ -261,94 +205,4 @@ func (q *Sequencer) sign(ctx context.Context, size int64, root tlog.Hash) (Check
 		return Checkpoint{}, err
 	}
 	return Checkpoint{Size: size, Root: root, Note: signed}, nil
-}
-
-// cleanup deletes folded entries; it may find them gone.
-func (q *Sequencer) cleanup(ctx context.Context, upTo map[string]int64) error {
-	for partition, seq := range upTo {
-		for {
-			rows, err := q.state.Scan(ctx, partition, "entry~", pendingKey(seq+1), store.MaxBatchOps)
-			if err != nil {
-				return err
-			}
-			if len(rows) == 0 {
-				break
-			}
-			ops := make([]store.Op, 0, len(rows))
-			for _, row := range rows {
-				ops = append(ops, store.Op{Kind: store.Delete, Key: row.Key, ETag: row.ETag})
-			}
-			if _, err := q.state.Apply(ctx, partition, ops); err != nil && !fault.Is(err, fault.Conflict) {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-type leaseValue struct {
-	Owner string    `json:"owner"`
-	Until time.Time `json:"until"`
-}
-
-func (q *Sequencer) lease(ctx context.Context) (bool, error) {
-	row, ok, err := q.state.Get(ctx, sequencerPartition, leaseRow)
-	if err != nil {
-		return false, err
-	}
-	var held leaseValue
-	if ok && json.Unmarshal(row.Value, &held) == nil && q.now().Before(held.Until) {
-		return false, nil
-	}
-	return q.setLease(ctx, row.ETag, q.now().Add(leaseTime))
-}
-
-func (q *Sequencer) setLease(ctx context.Context, etag string, until time.Time) (bool, error) {
-	raw, err := canonical.JSON(leaseValue{q.owner, until.UTC()})
-	if err != nil {
-		return false, err
-	}
-	op := store.Op{Kind: store.Insert, Key: leaseRow, Value: raw}
-	if etag != "" {
-		op.Kind, op.ETag = store.Replace, etag
-	}
-	_, err = q.state.Apply(ctx, sequencerPartition, []store.Op{op})
-	if fault.Is(err, fault.Conflict) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// release ends the lease early. A failure costs the next fold a minute.
-func (q *Sequencer) release(ctx context.Context) {
-	row, ok, err := q.state.Get(ctx, sequencerPartition, leaseRow)
-	var held leaseValue
-	if err == nil && ok && json.Unmarshal(row.Value, &held) == nil && held.Owner == q.owner {
-		_, _ = q.setLease(ctx, row.ETag, q.now().Add(-time.Second))
-	}
-}
-
-func splitLines(b []byte) [][]byte {
-	if len(b) == 0 {
-		return nil
-	}
-	return bytes.Split(bytes.TrimSuffix(b, []byte("\n")), []byte("\n"))
-}
-
-// parseCheckpoint reads size and root of our own note; the zero Checkpoint if
-// there is none.
-func parseCheckpoint(text string) Checkpoint {
-	lines := strings.SplitN(text, "\n", 4)
-	if len(lines) < 4 || lines[0] != origin {
-		return Checkpoint{}
-	}
-	var size int64
-	if _, err := fmt.Sscanf(lines[1], "%d", &size); err != nil || fmt.Sprint(size) != lines[1] {
-		return Checkpoint{}
-	}
-	root, err := tlog.ParseHash(lines[2])
-	if err != nil {
-		return Checkpoint{}
-	}
-	return Checkpoint{Size: size, Root: root, Note: []byte(text)}
 }

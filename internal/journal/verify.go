@@ -1,17 +1,13 @@
 package journal
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"cmkguard/internal/canonical"
 	"cmkguard/internal/fault"
 	"cmkguard/internal/store"
 )
@@ -62,8 +58,12 @@ func Verify(ctx context.Context, log store.Log, state store.State, v note.Verifi
 	lines := splitLines(audit)
 	r.Size = int64(len(lines))
 	tree := newTree(lines)
-	checkLeaves(&r, lines, tree, hashes)
+	checkLeaves(&r, lines, hashes)
+	checkStored(&r, tree, hashes)
 	signed := checkNotes(&r, notes, tree, v)
+	if want := tlog.StoredHashCount(min(signed, r.Size)) * tlog.HashSize; int64(len(hashes)) < want {
+		r.problem(-1, "the hash log has %d bytes, the checkpoints cover %d: hashes were cut off", len(hashes), want)
+	}
 	checkSequence(&r, lines)
 	if len(audit) > 0 && audit[len(audit)-1] != '\n' {
 		r.problem(r.Size-1, "the last line has no end: %s", describe(lines, r.Size-1))
@@ -118,140 +118,6 @@ func (t *tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	return out, nil
 }
 
-// checkLeaves compares each entry with the leaf that was stored when it was
-// sealed, and so names the first that changed.
-func checkLeaves(r *Report, lines [][]byte, t *tree, hashes []byte) {
-	if len(hashes)%tlog.HashSize != 0 {
-		r.problem(-1, "the hash log has %d bytes, which is no whole number of hashes", len(hashes))
-	}
-	leafAt := func(i int64) (tlog.Hash, bool) {
-		var h tlog.Hash
-		at := tlog.StoredHashIndex(0, i) * tlog.HashSize
-		if at+tlog.HashSize > int64(len(hashes)) {
-			return h, false
-		}
-		copy(h[:], hashes[at:])
-		return h, true
-	}
-	for i := range int64(len(lines)) {
-		want, ok := leafAt(i)
-		if !ok {
-			return // appended since the last fold: unsealed
-		}
-		if got := tlog.RecordHash(lines[i]); got != want {
-			r.problem(i, "%s: %s", describe(lines, i), manner(lines, leafAt, i))
-			return // what follows a removal or insertion would all be named
-		}
-	}
-	for i := range min(len(t.stored), len(hashes)/tlog.HashSize) {
-		if !bytes.Equal(t.stored[i][:], hashes[i*tlog.HashSize:(i+1)*tlog.HashSize]) {
-			r.problem(-1, "stored hash %d was changed; the entries themselves fit", i)
-			return
-		}
-	}
-	if n := len(hashes) / tlog.HashSize; n > len(t.stored) {
-		r.problem(int64(len(lines)), "%d stored hashes are left over: entries were cut off the end", n-len(t.stored))
-	}
-}
-
-// manner says whether the entry at i was changed, removed, inserted or moved.
-func manner(lines [][]byte, leafAt func(int64) (tlog.Hash, bool), i int64) string {
-	here := tlog.RecordHash(lines[i])
-	want, _ := leafAt(i)
-	next, hasNext := leafAt(i + 1)
-	after := i+1 < int64(len(lines))
-	switch {
-	case hasNext && here == next && after && tlog.RecordHash(lines[i+1]) == want:
-		return "changed places with the entry after it"
-	case hasNext && here == next:
-		return "stands where another entry was removed before it"
-	case after && tlog.RecordHash(lines[i+1]) == want:
-		return "was inserted"
-	}
-	return "was changed"
-}
-
-func describe(lines [][]byte, i int64) string {
-	if i < 0 || i >= int64(len(lines)) {
-		return "no entry"
-	}
-	var e Entry
-	if json.Unmarshal(lines[i], &e) != nil {
-		return fmt.Sprintf("entry %d (no longer readable)", i)
-	}
-	return fmt.Sprintf("entry %d (%s %s %s, number %d of %s)", i, e.Kind, e.Time.UTC().Format("2006-01-02T15:04:05Z"), e.Ref, e.Seq, e.Partition)
-}
-
-// checkNotes verifies every checkpoint and returns the largest good size.
-func checkNotes(r *Report, notes []byte, t *tree, v note.Verifier) int64 {
-	var good int64
-	for i, line := range splitLines(notes) {
-		cp, err := openNote(line, v)
-		if err != nil {
-			r.problem(-1, "checkpoint %d: %v", i, err)
-			continue
-		}
-		r.Checkpoints++
-		if cp.Size < good {
-			r.problem(-1, "checkpoint %d goes back from %d to %d entries", i, good, cp.Size)
-			continue
-		}
-		if err := fits(cp, t, r.Size); err != nil {
-			r.problem(good, "entries %d to %d: checkpoint %d: %v", good, cp.Size-1, i, err)
-			continue
-		}
-		good = cp.Size
-	}
-	if len(notes) > 0 && notes[len(notes)-1] != '\n' {
-		r.problem(-1, "the last checkpoint line has no end")
-	}
-	return good
-}
-
-func fits(cp Checkpoint, t *tree, size int64) error {
-	if cp.Size > size {
-		return fmt.Errorf("it covers %d entries, the log has %d: entries were removed", cp.Size, size)
-	}
-	root, err := tlog.TreeHash(cp.Size, t)
-	if err != nil {
-		return err
-	}
-	if root != cp.Root {
-		return fmt.Errorf("its root %s is not the entries' %s", cp.Root, root)
-	}
-	return nil
-}
-
-// openNote verifies one line. The line must be byte for byte what we write:
-// JSON and base64 have several spellings of one value, and any other than ours
-// was changed.
-func openNote(line []byte, v note.Verifier) (Checkpoint, error) {
-	var nl noteLine
-	if err := json.Unmarshal(line, &nl); err != nil {
-		return Checkpoint{}, fmt.Errorf("not readable: %w", err)
-	}
-	if again, err := canonical.JSON(nl); err != nil || !bytes.Equal(again, line) {
-		return Checkpoint{}, fmt.Errorf("its line was changed")
-	}
-	return verifyNote([]byte(nl.Note), v)
-}
-
-func verifyNote(text []byte, v note.Verifier) (Checkpoint, error) {
-	if _, err := note.Open(text, note.VerifierList(v)); err != nil {
-		return Checkpoint{}, fmt.Errorf("signature: %w", err)
-	}
-	last := strings.TrimSuffix(string(text), "\n")
-	sig := last[strings.LastIndexByte(last, ' ')+1:]
-	if _, err := base64.StdEncoding.Strict().DecodeString(sig); err != nil {
-		return Checkpoint{}, fmt.Errorf("signature: %w", err)
-	}
-	cp := parseCheckpoint(string(text))
-	if cp.Note == nil {
-		return Checkpoint{}, fmt.Errorf("it is not a checkpoint of this journal")
-	}
-	return cp, nil
-}
-
 // checkSequence finds a number that is missing, doubled or out of order in a
 // partition: an entry that was committed and never reached the log.
 func checkSequence(r *Report, lines [][]byte) {
@@ -260,24 +126,12 @@ func checkSequence(r *Report, lines [][]byte) {
 		var e Entry
 		if err := json.Unmarshal(l, &e); err != nil {
 			r.problem(int64(i), "entry %d is not readable: %v", i, err)
-			return
+			continue
 		}
 		if e.Seq != last[e.Partition]+1 {
 			r.problem(int64(i), "%s: the one before it in its partition has number %d", describe(lines, int64(i)), last[e.Partition])
-			return
 		}
 		last[e.Partition] = e.Seq
-	}
-}
-
-func checkKnown(r *Report, known []byte, t *tree, v note.Verifier) {
-	cp, err := verifyNote(known, v)
-	if err != nil {
-		r.problem(-1, "the checkpoint that you kept: %v", err)
-		return
-	}
-	if err := fits(cp, t, r.Size); err != nil {
-		r.problem(min(cp.Size, r.Size), "the checkpoint that you kept: %v", err)
 	}
 }
 
@@ -293,23 +147,23 @@ func checkState(ctx context.Context, r *Report, state store.State, signed int64)
 	if st.Signed > signed {
 		r.problem(signed, "the sequencer signed %d entries, the checkpoints cover %d", st.Signed, signed)
 	}
-	marks, err := (&Recorder{state: state}).Open(ctx, 10_000)
-	if err != nil {
-		return err
-	}
-	for _, m := range marks {
-		rows, err := state.Scan(ctx, m.Partition, "entry~", "entry~~", 10_000)
-		if err != nil {
-			return err
+	return (&Recorder{state: state}).eachMark(ctx, func(m Mark) (bool, error) {
+		n, err := countPending(ctx, state, m.Partition, st.Cleanup[m.Partition])
+		r.Unsealed += n
+		return true, err
+	})
+}
+
+// countPending counts the entries that wait to be folded.
+func countPending(ctx context.Context, state store.State, partition string, folded int64) (int, error) {
+	const page = 1000
+	for n, from := 0, pendingKey(folded+1); ; {
+		rows, err := state.Scan(ctx, partition, from, "entry~~", page)
+		if n += len(rows); err != nil || len(rows) < page {
+			return n, err
 		}
-		for _, row := range rows {
-			var e Entry
-			if json.Unmarshal(row.Value, &e) == nil && e.Seq > st.Cleanup[m.Partition] {
-				r.Unsealed++
-			}
-		}
+		from = rows[page-1].Key + "-"
 	}
-	return nil
 }
 
 // Read calls fn for every entry of the log from the index on.
