@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -43,8 +44,11 @@ func checkLeaves(r *Report, lines [][]byte, hashes []byte) {
 			continue
 		}
 		di, dj, what := step(got[i:], want[j:])
-		for n := range max(di, dj) {
-			r.problem(int64(j+min(n, max(dj-1, 0))), "%s: %s", describe(lines, int64(min(i+n, len(lines)-1))), what)
+		for n := range di {
+			r.problem(int64(j+min(n, dj)), "entry %d (%s) %s", j+min(n, dj), describe(lines[i+n]), what)
+		}
+		for n := range dj - di {
+			r.problem(int64(j+n), "entry %d was removed: it stood before %s", j+n, describe(lines[i]))
 		}
 		i, j = i+di, j+dj
 	}
@@ -64,7 +68,7 @@ func step(got, want []tlog.Hash) (di, dj int, what string) {
 	}
 	for n := 1; n < resync; n++ {
 		if n < len(want) && got[0] == want[n] {
-			return 0, n, "stands where another entry was removed before it"
+			return 0, n, "removed"
 		}
 		if n < len(got) && got[n] == want[0] {
 			return n, 0, "was inserted"
@@ -93,13 +97,11 @@ func checkStored(r *Report, t *tree, hashes []byte) {
 	}
 }
 
-func describe(lines [][]byte, i int64) string {
-	if i < 0 || i >= int64(len(lines)) {
-		return "no entry"
-	}
+// describe names an entry for people: what, when, about what.
+func describe(line []byte) string {
 	var e Entry
-	if json.Unmarshal(lines[i], &e) != nil {
-		return fmt.Sprintf("entry %d (no longer readable)", i)
+	if json.Unmarshal(line, &e) != nil {
+		return "no longer readable"
 	}
-	return fmt.Sprintf("entry %d (%s %s %s, number %d of %s)", i, e.Kind, e.Time.UTC().Format("2006-01-02T15:04:05Z"), e.Ref, e.Seq, e.Partition)
+	return fmt.Sprintf("%s %s %s, number %d of %s", e.Kind, e.Time.UTC().Format(time.RFC3339), e.Ref, e.Seq, e.Partition)
 }

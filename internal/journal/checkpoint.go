@@ -28,7 +28,7 @@ func checkNotes(r *Report, notes []byte, t *tree, v note.Verifier) int64 {
 			continue
 		}
 		if err := fits(cp, t, r.Size); err != nil {
-			r.problem(good, "entries %d to %d: checkpoint %d: %v", good, cp.Size-1, i, err)
+			r.problem(-1, "entries %d to %d: checkpoint %d: %v", good, cp.Size-1, i, err)
 			continue
 		}
 		good = cp.Size

@@ -64,9 +64,11 @@ func Verify(ctx context.Context, log store.Log, state store.State, v note.Verifi
 	if want := tlog.StoredHashCount(min(signed, r.Size)) * tlog.HashSize; int64(len(hashes)) < want {
 		r.problem(-1, "the hash log has %d bytes, the checkpoints cover %d: hashes were cut off", len(hashes), want)
 	}
-	checkSequence(&r, lines)
+	if len(r.Problems) == 0 {
+		checkSequence(&r, lines) // else every entry behind a removal would be named
+	}
 	if len(audit) > 0 && audit[len(audit)-1] != '\n' {
-		r.problem(r.Size-1, "the last line has no end: %s", describe(lines, r.Size-1))
+		r.problem(r.Size-1, "entry %d (%s): its line has no end", r.Size-1, describe(lines[r.Size-1]))
 	}
 	if o.Known != nil {
 		checkKnown(&r, o.Known, tree, v)
@@ -129,7 +131,7 @@ func checkSequence(r *Report, lines [][]byte) {
 			continue
 		}
 		if e.Seq != last[e.Partition]+1 {
-			r.problem(int64(i), "%s: the one before it in its partition has number %d", describe(lines, int64(i)), last[e.Partition])
+			r.problem(int64(i), "entry %d (%s): the one before it in its partition has number %d", i, describe(l), last[e.Partition])
 		}
 		last[e.Partition] = e.Seq
 	}
@@ -145,7 +147,7 @@ func checkState(ctx context.Context, r *Report, state store.State, signed int64)
 		r.problem(-1, "the sequencer's row is not readable")
 	}
 	if st.Signed > signed {
-		r.problem(signed, "the sequencer signed %d entries, the checkpoints cover %d", st.Signed, signed)
+		r.problem(-1, "the sequencer signed %d entries, the checkpoints cover %d", st.Signed, signed)
 	}
 	return (&Recorder{state: state}).eachMark(ctx, func(m Mark) (bool, error) {
 		n, err := countPending(ctx, state, m.Partition, st.Cleanup[m.Partition])
