@@ -206,3 +206,22 @@ func TestKeys(t *testing.T) {
 		t.Errorf("%v, want the path of what is no key: a damaged key is never replaced in silence", err)
 	}
 }
+
+// TestCutHashesAreFound: without them the next fold could not go on, and a
+// changed entry could no longer be named.
+func TestCutHashesAreFound(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	k.commit(t, "a", 5)
+	k.fold(t)
+	size, _, err := k.b.Log.Size(ctx, "hashes-000001")
+	if err != nil || size == 0 {
+		t.Fatal(size, err)
+	}
+	for keep := int64(0); keep < size; keep += 32 {
+		r := k.verify(t, changed{k.b.Log, "hashes-000001", func(b []byte) []byte { return b[:keep] }}, nil)
+		if len(r.Problems) == 0 {
+			t.Errorf("%d of %d bytes left, and nothing found", keep, size)
+		}
+	}
+}
