@@ -23,6 +23,8 @@ var edges = map[string]string{
 	"handlers/work":            "internal/funchost",
 	"internal/app":             "*",
 	"internal/demo":            "*",
+	"internal/e2e":             "*",
+	"internal/hostproc":        "handlers/keyvaultevents internal/localhost",
 	"internal/archtest":        "",
 	"internal/alert":           "internal/canonical internal/fault internal/journal internal/risk internal/store",
 	"internal/alert/alerttest": "internal/alert internal/fault internal/risk",

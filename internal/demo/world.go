@@ -18,6 +18,7 @@ import (
 	"cmkguard/internal/alert"
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/azuresim"
+	"cmkguard/internal/hostproc"
 )
 
 const (
@@ -38,7 +39,7 @@ type demo struct {
 	dir     string
 	state   string
 	profile string
-	child   *child
+	child   *hostproc.Child
 
 	orders, ledger             azureid.Key
 	shop, sessions, ledgerDB   azureid.Resource
@@ -66,12 +67,12 @@ func setUp(ctx context.Context, binary string) (*demo, error) {
 	if err := os.WriteFile(policy, []byte(fmt.Sprintf(policyText, d.hook.url)), 0o600); err != nil {
 		return nil, err
 	}
-	d.child = newChild(binary, map[string]string{
+	d.child = hostproc.New(binary, map[string]string{
 		"CMKGUARD_STATE": "file:" + d.state, "CMKGUARD_CLOUD": d.profile, "CMKGUARD_POLICY": policy,
 		"CMKGUARD_SUBSCRIPTIONS": subscription, "CMKGUARD_REMEDIATOR_CLIENT_ID": "88888888-8888-8888-8888-888888888888",
 		"CMKGUARD_DEMO_SECRET": secret, "CMKGUARD_LOG_LEVEL": "info",
 	})
-	return d, d.child.start(ctx)
+	return d, d.child.Start(ctx)
 }
 
 const policyText = `version: 1
@@ -133,7 +134,7 @@ func (d *demo) cluster(name, kind, sku, owner string, k azureid.Key, identity az
 }
 
 func (d *demo) close() {
-	d.child.stop()
+	d.child.Stop()
 	d.server.Close()
 	d.hook.server.Close()
 	_ = os.RemoveAll(d.dir)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,16 +28,17 @@ import (
 	"cmkguard/internal/plan"
 	"cmkguard/internal/policy"
 	"cmkguard/internal/remedy"
+	"cmkguard/internal/remedy/rewire"
+	"cmkguard/internal/remedy/rotate"
 	"cmkguard/internal/store"
 	"cmkguard/internal/store/memstore"
 )
 
+// Names of azuresim.Sample.
 const (
 	sub  = "11111111-1111-1111-1111-111111111111"
 	root = "/subscriptions/" + sub + "/resourceGroups/rg/providers/"
-	oid  = "99999999-9999-9999-9999-999999999999"
 	who  = "22222222-2222-2222-2222-222222222201"
-	host = "kv-a.vault.azure.net"
 )
 
 var ctx = context.Background()
@@ -76,6 +78,8 @@ type world struct {
 	key     azureid.Key
 	cluster azureid.Resource
 	verify  func() journal.Report
+	boot    func(parts) *guard.Guard
+	ids     atomic.Int64
 }
 
 type setup struct {
@@ -88,7 +92,8 @@ type setup struct {
 func newWorld(t *testing.T, o setup) *world {
 	t.Helper()
 	w := &world{t: t, sim: azuresim.New(azuresim.Options{}), told: &told{}}
-	w.populate(o)
+	sample := w.sim.AddSample(o.kind, o.created)
+	w.key, w.cluster = sample.Key, sample.Cluster
 	server, err := w.sim.Serve()
 	if err != nil {
 		t.Fatal(err)
@@ -103,32 +108,25 @@ func newWorld(t *testing.T, o setup) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.build(o, profile, dir)
+	w.b = memstore.New(w.sim.Clock().Now).Backend()
+	w.boot = func(parts parts) *guard.Guard { return w.build(o, profile, dir, parts) }
+	w.g = w.boot(parts{backend: w.b})
 	return w
 }
 
-func (w *world) populate(o setup) {
-	now := w.sim.Clock().Now()
-	exp := now.Add(20 * 24 * time.Hour)
-	w.sim.AddCaller(azuresim.Caller{Name: "us", ObjectID: oid, Token: "token", Reads: true, Writes: true})
-	v := azureid.MustResource(root + "Microsoft.KeyVault/vaults/kv-a")
-	w.sim.AddVault(azuresim.Vault{ID: v, Location: "westeurope", RBAC: true, SoftDelete: true, PurgeProtection: true})
-	w.sim.Assign(v.String(), azuresim.RoleCryptoOfficer, oid)
-	w.sim.Assign(v.String(), azuresim.RoleCryptoServiceEncryptionUser, who)
-	w.key = w.sim.AddKey(host, "kek", azuresim.KeyOptions{Created: now.Add(-o.created), Expires: &exp, Policy: azuresim.Rotation{ExpiryTime: "P365D"}})
-	id := azureid.MustResource(root + "Microsoft.ManagedIdentity/userAssignedIdentities/id-a")
-	w.sim.AddIdentity(azuresim.Identity{ID: id, PrincipalID: who, ClientID: "33333333-3333-3333-3333-333333333301", Location: "westeurope"})
-	w.cluster = azureid.MustResource(root + "Microsoft.Cache/redisEnterprise/cache-a")
-	w.sim.AddCluster(azuresim.Cluster{
-		ID: w.cluster, Kind: o.kind, SKU: "Enterprise_E10", Location: "West Europe", Identities: []azureid.Resource{id},
-		CMK: &azuresim.CMK{IdentityType: "userAssignedIdentity", IdentityID: id, KeyURL: w.key.String()},
-	})
+// parts are what a test puts in place of the ordinary.
+type parts struct {
+	backend  store.Backend
+	vault    func(rotate.Vault) rotate.Vault
+	clusters func(rewire.Clusters) rewire.Clusters
+	channel  alert.Channel
 }
 
-func (w *world) build(o setup, profile cloud.Profile, dir string) {
+// build makes a guard as a process that starts would.
+func (w *world) build(o setup, profile cloud.Profile, dir string, with parts) *guard.Guard {
 	now := w.sim.Clock().Now
-	w.b = memstore.New(now).Backend()
-	rec := journal.NewRecorder(w.b.State, "test", now)
+	b := with.backend
+	rec := journal.NewRecorder(b.State, "test", now)
 	signer, text, err := journal.LoadOrCreateKey(filepath.Join(dir, "key.pem"), rand.Reader)
 	must(w.t, err)
 	v, err := journal.NewVerifier(text)
@@ -142,25 +140,34 @@ func (w *world) build(o setup, profile cloud.Profile, dir string) {
 	must(w.t, err)
 	sv, err := survey.Connect(profile, cred, []string{sub}, now)
 	must(w.t, err)
-	vaults, err := vault.New(profile, cred, now)
+	var vaults rotate.Vault
+	vaults, err = vault.New(profile, cred, now)
 	must(w.t, err)
-	clusters, err := cluster.New(profile, cred, now)
+	if with.vault != nil {
+		vaults = with.vault(vaults)
+	}
+	var clusters rewire.Clusters
+	clusters, err = cluster.New(profile, cred, now)
 	must(w.t, err)
-	var mu sync.Mutex
-	n := 0
-	newID := func() string { mu.Lock(); defer mu.Unlock(); n++; return fmt.Sprintf("id-%d", n) }
+	if with.clusters != nil {
+		clusters = with.clusters(clusters)
+	}
+	newID := func() string { return fmt.Sprintf("id-%d", w.ids.Add(1)) }
 	pol := policy.Default()
 	pol.Remedies = map[string]policy.Mode{plan.Rotate: o.mode, plan.Rewire: o.mode}
 	channels := map[string]alert.Channel{}
 	for _, c := range pol.Channels {
 		channels[c.Name] = w.told
+		if with.channel != nil {
+			channels[c.Name] = with.channel
+		}
 	}
-	w.g = &guard.Guard{
-		Cloud: profile.Cloud, Policy: pol, Observe: o.observe, CanWrite: true, State: w.b.State, Queue: w.b.Queue, Rec: rec,
-		Alerts: alert.NewDispatcher(w.b.State, rec, channels, now, func() float64 { return 0 }),
-		Seal:   journal.NewSequencer(w.b, signer, "test", now),
+	return &guard.Guard{
+		Cloud: profile.Cloud, Policy: pol, Observe: o.observe, CanWrite: true, State: b.State, Queue: b.Queue, Rec: rec,
+		Alerts: alert.NewDispatcher(b.State, rec, channels, now, func() float64 { return 0 }),
+		Seal:   journal.NewSequencer(b, signer, "test", now),
 		Survey: func() guard.Survey { return sv.Run() }, Vault: vaults, Clusters: clusters, Now: now, NewID: newID,
-		Effects: &remedy.Runner{State: w.b.State, Rec: rec, Now: now, NewID: newID, Poll: 15 * time.Second},
+		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: newID, Poll: 15 * time.Second},
 	}
 }
 

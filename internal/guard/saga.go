@@ -113,6 +113,13 @@ func (g *Guard) runSaga(ctx context.Context, partition, id string, seq int64) ([
 		return touched, err
 	}
 	s.Seq++
+	if s.Phase.over() {
+		// Before the end is written: a crash in between repeats the step and
+		// finds the signal taken, and no incident stays open for want of a look.
+		if err := g.takeSignal(ctx, g.recheck(s)); err != nil {
+			return touched, asRecordError(err)
+		}
+	}
 	var b batch
 	b.ops = append(b.ops, store.Op{Kind: store.Replace, Key: sagaRow(id), Value: encode(s), ETag: row.ETag})
 	if s.Phase != before {
@@ -131,6 +138,14 @@ func (g *Guard) runSaga(ctx context.Context, partition, id string, seq int64) ([
 		return touched, nil
 	}
 	return touched, g.send(ctx, message{Kind: kindSaga, Partition: partition, ID: id, Seq: s.Seq}, s.NextAt.Sub(g.Now()))
+}
+
+// recheck is the signal to judge the saga's key again.
+func (g *Guard) recheck(s saga) event.Signal {
+	return event.Signal{
+		ID: s.Plan.ID + "/" + s.Plan.Created.Format(time.RFC3339Nano), Source: "cmkguard", Type: "CmkGuard.Recheck", Kind: event.Recheck,
+		Subject: event.Subject{Kind: event.SubjectKey, ID: s.Plan.Key.ID()}, Time: g.Now().UTC(), Key: s.Plan.Key.Base(),
+	}
 }
 
 // partitions are the saga's own and those of the clusters that still follow.

@@ -217,7 +217,13 @@ func (r *Runner) attempt(ctx context.Context, e Effect, it intent, etag string) 
 	case s.Busy != "":
 		return r.idle(ctx, e, it, etag, fault.New(fault.Transient, "remedy", "%s", s.Busy))
 	}
-	actCtx, cancel := context.WithTimeout(ctx, e.Budget)
+	// A process that stalled (a paused VM) past its deadline must not send: by
+	// now others may have waited it out.
+	left := it.Deadline.Sub(r.Now())
+	if left <= 0 {
+		return r.idle(ctx, e, it, etag, fault.New(fault.Transient, "remedy", "stalled past the deadline before anything was sent"))
+	}
+	actCtx, cancel := context.WithTimeout(ctx, left)
 	token, err := e.Act(actCtx, it.RequestID)
 	cancel()
 	if err != nil {
