@@ -119,22 +119,24 @@ func (w *world) story(ctx context.Context, heirs int) error {
 		time.Sleep(10 * time.Millisecond) // the process is dead or starting: Event Grid tries again too
 		replace()
 	}
-	quiet := 0
-	for end := time.Now().Add(40 * time.Second); quiet < 3; {
+	for end := time.Now().Add(40 * time.Second); ; {
 		replace()
-		if time.Now().After(end) {
-			return fmt.Errorf("it did not end: %w\n%s", w.settled(ctx, living[0]), living[0].Tail())
-		}
-		w.sim.Clock().Advance(30 * time.Second)
+		w.sim.Clock().Advance(20 * time.Second)
 		time.Sleep(60 * time.Millisecond) // of the wall's time, for the process to look around
-		if quiet > 0 || w.followed() {
-			quiet++
+		if !w.followed() {
+			if time.Now().After(end) {
+				return fmt.Errorf("the cluster never followed\n%s", living[0].Tail())
+			}
+			continue
+		}
+		err := w.settled(ctx, living[0])
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("it did not end: %w\n%s", err, living[0].Tail())
 		}
 	}
-	return hostproc.Until(ctx, "the end", func() (bool, error) {
-		w.sim.Clock().Advance(10 * time.Second)
-		return w.settled(ctx, living[0]) == nil, nil
-	})
 }
 
 func (w *world) followed() bool {

@@ -25,6 +25,7 @@ import (
 	"cmkguard/internal/guard"
 	"cmkguard/internal/incident"
 	"cmkguard/internal/journal"
+	"cmkguard/internal/limit"
 	"cmkguard/internal/plan"
 	"cmkguard/internal/policy"
 	"cmkguard/internal/remedy"
@@ -39,6 +40,7 @@ const (
 	sub  = "11111111-1111-1111-1111-111111111111"
 	root = "/subscriptions/" + sub + "/resourceGroups/rg/providers/"
 	who  = "22222222-2222-2222-2222-222222222201"
+	host = "kv-a.vault.azure.net"
 )
 
 var ctx = context.Background()
@@ -136,6 +138,7 @@ func (w *world) build(o setup, profile cloud.Profile, dir string, with parts) *g
 		must(w.t, err)
 		return r
 	}
+	profile = profile.WithGate(limit.New(b.State, now))
 	cred, err := profile.Credential("")
 	must(w.t, err)
 	sv, err := survey.Connect(profile, cred, []string{sub}, now)
@@ -447,5 +450,46 @@ func TestUnseenConsumersAreTold(t *testing.T) {
 	w.run(3)
 	if w.writes() != 0 || !w.told.has("", "Cannot tell who uses") {
 		t.Fatalf("%d writes, told %v", w.writes(), w.told.all)
+	}
+}
+
+func TestThrottledForAMinute(t *testing.T) {
+	t.Parallel()
+	for name, throttled := range map[string]func(*http.Request) bool{
+		"Resource Manager": func(r *http.Request) bool {
+			return r.Host == "management.azure.com" && !strings.Contains(r.URL.Path, "ResourceGraph")
+		},
+		"Resource Graph": func(r *http.Request) bool { return strings.Contains(r.URL.Path, "ResourceGraph") },
+		"Key Vault":      func(r *http.Request) bool { return r.Host == host && r.Header.Get("Authorization") != "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, setup{kind: "v1", created: year, mode: policy.Auto})
+			until := w.sim.Clock().Now().Add(time.Minute)
+			var asked atomic.Int64
+			w.sim.SetTap(func(r *http.Request) *azuresim.Fault {
+				if !throttled(r) || !w.sim.Clock().Now().Before(until) {
+					return nil
+				}
+				asked.Add(1)
+				return &azuresim.Fault{Mode: azuresim.Refuse, Status: 429, Code: "TooManyRequests", Retry: "20"}
+			})
+			for n := range 20 { // twenty signals, one subject
+				w.take(w.sim.NearExpiry(w.key, fmt.Sprintf("e%d", n)))
+			}
+			w.runFor(2 * time.Minute)
+			w.run(3)
+			rows, err := w.b.State.Scan(ctx, "poison", "", "", 10)
+			must(t, err)
+			given, err := w.b.Queue.Take(ctx, guard.WorkQueue+"-poison", 32, time.Minute)
+			must(t, err)
+			if len(rows)+len(given) > 0 || w.rotates() != 1 || !w.onNewest() {
+				t.Fatalf("%d poison rows, %d messages given up, %d rotations", len(rows), len(given), w.rotates())
+			}
+			t.Logf("20 signals asked the throttled %s %d times in its minute", name, asked.Load())
+			if asked.Load() > 12 {
+				t.Fatalf("asked %d times in a minute, though told to wait 20 s", asked.Load())
+			}
+		})
 	}
 }
