@@ -50,9 +50,6 @@ func (g *Guard) workOn(ctx context.Context, m message) ([]string, error) {
 	case kindSaga:
 		return g.runSaga(ctx, m.Partition, m.ID, m.Seq)
 	}
-	if m.Partition == "" {
-		return nil, g.Tend(ctx)
-	}
 	return []string{m.Partition}, nil
 }
 
