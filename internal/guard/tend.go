@@ -66,8 +66,7 @@ func (g *Guard) left(ctx context.Context, partition string) (bool, error) {
 	}
 	found := false
 	err = g.each(ctx, partition, "outbox~", func(row store.Row) (bool, error) {
-		var n alert.Notification
-		found = json.Unmarshal(row.Value, &n) != nil || n.State == alert.Pending
+		found = pending(row)
 		return !found, nil
 	})
 	if err != nil || found {
@@ -75,6 +74,13 @@ func (g *Guard) left(ctx context.Context, partition string) (bool, error) {
 	}
 	sagas, err := g.openSagas(ctx, partition)
 	return len(sagas) > 0, err
+}
+
+// pending reports whether an outbox row is still to be sent; one that cannot be
+// read keeps its partition on the agenda, where somebody sees it.
+func pending(row store.Row) bool {
+	var n alert.Notification
+	return json.Unmarshal(row.Value, &n) != nil || n.State == alert.Pending
 }
 
 // each calls fn for the partition's rows with the prefix until it says stop.

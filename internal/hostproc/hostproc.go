@@ -76,7 +76,7 @@ func (c *Child) Start(ctx context.Context) error {
 	return Until(ctx, "the handler answers GET /", func() (bool, error) {
 		resp, err := http.Get("http://127.0.0.1:" + c.port + "/")
 		if err != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // not yet
 		}
 		return true, resp.Body.Close()
 	})
