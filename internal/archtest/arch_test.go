@@ -59,6 +59,8 @@ var edges = map[string]string{
 	"internal/risk":            "internal/azureid internal/event internal/wiring",
 	"internal/risk/risktest":   "internal/azureid internal/wiring",
 	"internal/store":           "internal/fault",
+	"internal/store/azstore":   "internal/azure/azfault internal/fault internal/store",
+	"internal/store/azurite":   "internal/store/azstore",
 	"internal/store/filestore": "internal/fault internal/store",
 	"internal/store/memstore":  "internal/fault internal/store",
 	"internal/store/storetest": "internal/fault internal/store",
