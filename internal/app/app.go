@@ -63,12 +63,12 @@ func Main(ctx context.Context, p Process) int {
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if p.Env(portSetting) != "" {
-				return serve(cmd.Context(), p)
+				return serve(cmd.Context(), p, false)
 			}
 			return cmd.Help()
 		},
 	}
-	root.AddCommand(serveCommand(p), auditCommand(p), policyCommand(p), stateCommand(p))
+	root.AddCommand(serveCommand(p), standaloneCommand(p), auditCommand(p), policyCommand(p), stateCommand(p))
 	root.SetArgs(p.Args)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)

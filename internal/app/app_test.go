@@ -194,8 +194,11 @@ func TestWrongSettingsSayWhichAndHow(t *testing.T) {
 		code int
 		text string
 	}{
-		"no state":        {nil, []string{"serve"}, 1, "CMKGUARD_STATE is not set: want file:DIR"},
+		"no state":        {nil, []string{"serve"}, 1, "CMKGUARD_STATE is not set: want file:DIR or azure"},
 		"unknown state":   {[]string{"CMKGUARD_STATE=redis:x"}, []string{"serve"}, 1, "want file:DIR"},
+		"no account":      {[]string{"CMKGUARD_STATE=azure"}, []string{"serve"}, 1, "set CMKGUARD_STORAGE__accountName"},
+		"half a string":   {[]string{"CMKGUARD_STATE=azure", "CMKGUARD_STORAGE=AccountName=a;AccountKey=b"}, []string{"serve"}, 1, "BlobEndpoint"},
+		"a key to Azure":  {[]string{"CMKGUARD_STATE=azure", "CMKGUARD_STORAGE=AccountName=a;AccountKey=Yg==;BlobEndpoint=https://a.blob.core.windows.net;QueueEndpoint=https://a.queue.core.windows.net;TableEndpoint=https://a.table.core.windows.net"}, []string{"serve"}, 1, "use an identity"},
 		"a disk in Azure": {[]string{"CMKGUARD_STATE=file:x", "WEBSITE_INSTANCE_ID=1"}, []string{"serve"}, 1, "share no disk"},
 		"unknown cloud":   {[]string{"CMKGUARD_STATE=file:" + t.TempDir(), "CMKGUARD_CLOUD=/nowhere.json"}, []string{"serve"}, 1, "CMKGUARD_CLOUD=/nowhere.json"},
 		"unknown command": {nil, []string{"rotate-everything"}, 2, "unknown command"},

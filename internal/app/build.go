@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"math/big"
@@ -28,7 +29,6 @@ import (
 	"cmkguard/internal/policy"
 	"cmkguard/internal/remedy"
 	"cmkguard/internal/store"
-	"cmkguard/internal/store/filestore"
 )
 
 // pollEvery is how long to wait between looks at an operation under way.
@@ -45,34 +45,39 @@ type world struct {
 // build makes the parts. It fails only when state cannot be opened or the
 // cloud is not known (no clock, no endpoints): everything else leaves the
 // guard observing, with the reason.
-func build(s Settings, problems []string, p Process, log zerolog.Logger) (*world, error) {
+func build(ctx context.Context, s Settings, problems []string, p Process, log zerolog.Logger) (*world, error) {
 	profile, err := cloud.Load(s.Cloud)
 	if err != nil {
 		return nil, fmt.Errorf("CMKGUARD_CLOUD=%s: %w", s.Cloud, err)
 	}
 	now := profile.Clock()
-	st, err := filestore.Open(s.StateDir, now)
+	b, closer, err := openBackend(ctx, s, profile, now)
 	if err != nil {
-		return nil, fmt.Errorf("CMKGUARD_STATE=file:%s: %w", s.StateDir, err)
+		return nil, err
 	}
-	b := st.Backend()
-	signer, verifier, err := journal.LoadOrCreateKey(journalKeyPath(s), rand.Reader)
-	if err != nil {
-		_ = st.Close()
+	rec := journal.NewRecorder(b.State, p.Version, now)
+	var seal guard.Sequencer
+	signer, verifier, err := journalKey(s)
+	switch {
+	case err == nil:
+		log.Info().Str("verifier", verifier).Msg("journal checkpoints are signed with this key")
+		seal = journal.NewSequencer(b, signer, p.Version, now)
+	case s.Storage == nil:
+		_ = closer()
 		return nil, fmt.Errorf("journal key %s: %w", journalKeyPath(s), err)
+	default:
+		problems, seal = append(problems, err.Error()), unsealed{err}
 	}
-	log.Info().Str("verifier", verifier).Msg("journal checkpoints are signed with this key")
 	pol, problem := readPolicy(s.Policy)
 	if problem != "" {
 		problems = append(problems, problem)
 	}
-	rec := journal.NewRecorder(b.State, p.Version, now)
 	channels, more := channelsOf(pol, p, profile, s)
 	g := &guard.Guard{
 		Cloud: profile.Cloud, Policy: pol, CanWrite: s.Remediator != "",
 		State: b.State, Queue: b.Queue, Rec: rec,
 		Alerts: alert.NewDispatcher(b.State, rec, channels, now, jitter),
-		Seal:   journal.NewSequencer(b, signer, p.Version, now),
+		Seal:   seal,
 		Now:    now, NewID: uuid.NewString,
 		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
 	}
@@ -81,7 +86,7 @@ func build(s Settings, problems []string, p Process, log zerolog.Logger) (*world
 		problems = append(problems, err.Error())
 	}
 	g.Observe = strings.Join(problems, "; ")
-	return &world{guard: g, backend: b, now: now, close: func() { _ = st.Close() }}, nil
+	return &world{guard: g, backend: b, now: now, close: func() { _ = closer() }}, nil
 }
 
 // readPolicy returns the policy of the file, or the built-in one and why.

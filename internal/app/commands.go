@@ -5,15 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"cmkguard/internal/journal"
 	"cmkguard/internal/plan"
 	"cmkguard/internal/policy"
-	"cmkguard/internal/store/filestore"
 )
 
 func auditCommand(p Process) *cobra.Command {
@@ -39,13 +36,13 @@ func verifyCommand(p Process) *cobra.Command {
 }
 
 func verify(ctx context.Context, p Process, state, key, known string) error {
-	st, dir, err := openState(p, state)
+	st, err := openState(ctx, p, state)
 	if err != nil {
 		return err
 	}
-	defer st.Close()
+	defer func() { _ = st.close() }()
 	if key == "" {
-		if key, err = journal.VerifierOf(filepath.Join(dir, "journal-key.pem")); err != nil {
+		if _, key, err = readJournalKey(st.settings); err != nil {
 			return exitError{exitFailed, err}
 		}
 	}
@@ -59,8 +56,7 @@ func verify(ctx context.Context, p Process, state, key, known string) error {
 			return exitError{exitUsage, fmt.Errorf("--checkpoint: %w", err)}
 		}
 	}
-	b := st.Backend()
-	r, err := journal.Verify(ctx, b.Log, b.State, v, opts)
+	r, err := journal.Verify(ctx, st.Log, st.State, v, opts)
 	if err != nil {
 		return exitError{exitFailed, err}
 	}
@@ -85,36 +81,18 @@ func exportCommand(p Process) *cobra.Command {
 		Short: "Write the sealed entries as JSON lines",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			st, _, err := openState(p, state)
+			st, err := openState(cmd.Context(), p, state)
 			if err != nil {
 				return err
 			}
-			defer st.Close()
+			defer func() { _ = st.close() }()
 			enc := json.NewEncoder(p.Stdout)
 			enc.SetEscapeHTML(false)
-			return journal.Read(cmd.Context(), st.Backend().Log, 0, func(_ int64, e journal.Entry) error { return enc.Encode(e) })
+			return journal.Read(cmd.Context(), st.Log, 0, func(_ int64, e journal.Entry) error { return enc.Encode(e) })
 		},
 	}
 	cmd.Flags().StringVar(&state, "state", "", "directory of the embedded state (default: CMKGUARD_STATE)")
 	return cmd
-}
-
-func openState(p Process, dir string) (*filestore.Store, string, error) {
-	if dir == "" {
-		s, fatal, _ := readSettings(p.Env)
-		if len(fatal) > 0 {
-			return nil, "", exitError{exitUsage, fmt.Errorf("--state is not given and %s", fatal[0])}
-		}
-		dir = s.StateDir
-	}
-	if _, err := os.Stat(dir); err != nil {
-		return nil, "", exitError{exitFailed, err}
-	}
-	st, err := filestore.Open(dir, time.Now)
-	if err != nil {
-		return nil, "", exitError{exitFailed, err}
-	}
-	return st, dir, nil
 }
 
 func policyCommand(p Process) *cobra.Command {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -25,14 +24,25 @@ func serveCommand(p Process) *cobra.Command {
 		Use:   "serve",
 		Short: "Serve the Functions host (the default when it started us); with embedded state, pump the queues too",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), p) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), p, false) },
+	}
+}
+
+// standaloneCommand is for a VM or a container: no Functions host, whose
+// triggers are ours then.
+func standaloneCommand(p Process) *cobra.Command {
+	return &cobra.Command{
+		Use:   "standalone",
+		Short: "Run without the Functions host: pump queues and timers ourselves, with embedded state or a storage account",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), p, true) },
 	}
 }
 
 // serve binds first and opens state behind the listener: the host takes any
 // answer of GET / for readiness and gives up after 30 seconds. Only an unusable
 // port or state ends it; anything else leaves it observing and saying so.
-func serve(ctx context.Context, p Process) error {
+func serve(ctx context.Context, p Process, alone bool) error {
 	s, fatal, problems := readSettings(p.Env)
 	log := zerolog.New(p.Stdout).Level(s.LogLevel).With().Timestamp().Str("build", p.Version).Logger()
 	l, err := funchost.Listen(orDefault(s.Port, "0"))
@@ -44,7 +54,8 @@ func serve(ctx context.Context, p Process) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	door := &door{}
+	// The real host pumps the queues of a storage account; embedded ones it cannot see.
+	door := &door{pump: alone || s.Storage == nil}
 	srv := funchost.New(funchost.Options{Log: log, Now: time.Now, OnPoison: door.poison})
 	srv.Handle(keyvaultevents.Name, func(ctx context.Context, inv *funchost.Invocation) error {
 		return keyvaultevents.Handler(door.guard)(ctx, inv)
@@ -81,6 +92,7 @@ func lifeOf(p Process, s Settings) funchost.Life {
 // door is what the functions reach the guard through once it stands; until
 // funchost.Ready their invocations wait.
 type door struct {
+	pump  bool // the queues and timers are ours to pump
 	guard *guard.Guard
 	world *world
 	host  *localhost.Host
@@ -92,7 +104,7 @@ func (d *door) poison(ctx context.Context, function, _, reason string, body []by
 }
 
 func (d *door) open(ctx context.Context, cancel func(), srv *funchost.Server, p Process, s Settings, problems []string, l net.Listener, log zerolog.Logger) error {
-	w, err := build(s, problems, p, log)
+	w, err := build(ctx, s, problems, p, log)
 	if err != nil {
 		cancel()
 		return err
@@ -107,6 +119,9 @@ func (d *door) open(ctx context.Context, cancel func(), srv *funchost.Server, p 
 		if err != nil {
 			log.Error().Err(err).Msg("could not record that it observes only")
 		}
+	}
+	if !d.pump {
+		return nil
 	}
 	d.done = make(chan struct{})
 	d.host = localhost.New(localhost.Options{
@@ -133,12 +148,4 @@ func (d *door) close() {
 	if d.world != nil {
 		d.world.close()
 	}
-}
-
-// journalKeyPath is where the local signing key lies.
-func journalKeyPath(s Settings) string {
-	if s.JournalKey != "" {
-		return s.JournalKey
-	}
-	return filepath.Join(s.StateDir, "journal-key.pem")
 }

@@ -15,14 +15,15 @@ const portSetting = "FUNCTIONS_CUSTOMHANDLER_PORT"
 type Settings struct {
 	Port          string   // FUNCTIONS_CUSTOMHANDLER_PORT; "0" picks a free one
 	Policy        string   // CMKGUARD_POLICY: file; "" is the built-in policy: dry run everywhere
-	StateDir      string   // CMKGUARD_STATE: file:DIR
+	StateDir      string   // CMKGUARD_STATE=file:DIR
+	Storage       *Storage // CMKGUARD_STATE=azure; nil with embedded state
 	Cloud         string   // CMKGUARD_CLOUD: public, usgov, china or the path of a cloud profile
 	Subscriptions []string // CMKGUARD_SUBSCRIPTIONS: ids, comma-separated
 	LogLevel      zerolog.Level
 	Observer      string // CMKGUARD_OBSERVER_CLIENT_ID
 	Remediator    string // CMKGUARD_REMEDIATOR_CLIENT_ID; "": nothing can write
 	UnderHost     bool   // a Functions host started us
-	JournalKey    string // CMKGUARD_JOURNAL_KEY: PEM file; "" is journal-key.pem beside the state
+	JournalKey    string // CMKGUARD_JOURNAL_KEY: PEM, or its file; "" is journal-key.pem beside the embedded state
 }
 
 // readSettings returns the settings, what makes the process unable to run
@@ -33,17 +34,9 @@ func readSettings(env func(string) string) (s Settings, fatal, problems []string
 		Observer: env("CMKGUARD_OBSERVER_CLIENT_ID"), Remediator: env("CMKGUARD_REMEDIATOR_CLIENT_ID"),
 		UnderHost: env("FUNCTIONS_CUSTOMHANDLER_WORKER_ID") != "", JournalKey: env("CMKGUARD_JOURNAL_KEY"),
 	}
-	state := env("CMKGUARD_STATE")
-	dir, isFile := strings.CutPrefix(state, "file:")
-	switch {
-	case state == "":
-		fatal = append(fatal, "CMKGUARD_STATE is not set: want file:DIR")
-	case !isFile || dir == "":
-		fatal = append(fatal, fmt.Sprintf("CMKGUARD_STATE is %q: want file:DIR (this build has the embedded store only)", state))
-	case env("WEBSITE_INSTANCE_ID") != "":
-		fatal = append(fatal, "CMKGUARD_STATE is file:DIR, but this is a Functions host in Azure, whose instances share no disk")
+	if problem := s.readState(env); problem != "" {
+		fatal = append(fatal, problem)
 	}
-	s.StateDir = dir
 	for _, id := range strings.Split(env("CMKGUARD_SUBSCRIPTIONS"), ",") {
 		if id = strings.TrimSpace(id); id != "" {
 			s.Subscriptions = append(s.Subscriptions, id)
@@ -59,6 +52,26 @@ func readSettings(env func(string) string) (s Settings, fatal, problems []string
 	}
 	s.LogLevel = level
 	return s, fatal, problems
+}
+
+// readState reads where state is, and returns what is wrong with it.
+func (s *Settings) readState(env func(string) string) (problem string) {
+	state := env("CMKGUARD_STATE")
+	dir, isFile := strings.CutPrefix(state, "file:")
+	switch {
+	case state == "":
+		return "CMKGUARD_STATE is not set: want file:DIR or azure"
+	case strings.EqualFold(state, "azure"):
+		s.Storage = &Storage{}
+		*s.Storage, problem = readStorage(env)
+		return problem
+	case !isFile || dir == "":
+		return fmt.Sprintf("CMKGUARD_STATE is %q: want file:DIR or azure", state)
+	case env("WEBSITE_INSTANCE_ID") != "":
+		return "CMKGUARD_STATE is file:DIR, but this is a Functions host in Azure, whose instances share no disk: set it to azure"
+	}
+	s.StateDir = dir
+	return ""
 }
 
 func orDefault(s, d string) string {

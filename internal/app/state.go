@@ -23,16 +23,16 @@ func stateCommand(p Process) *cobra.Command {
 		Short: "Show incidents, plans, sagas and deliveries of a key URL or an ARM id, as JSON lines",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			st, _, err := openState(p, state)
+			st, err := openState(cmd.Context(), p, state)
 			if err != nil {
 				return err
 			}
-			defer st.Close()
+			defer func() { _ = st.close() }()
 			partition, err := partitionOf(args[0])
 			if err != nil {
 				return exitError{exitUsage, err}
 			}
-			return show(cmd.Context(), p, st.Backend().State, partition)
+			return show(cmd.Context(), p, st.State, partition)
 		},
 	}
 	cmd.Flags().StringVar(&state, "state", "", "directory of the embedded state (default: CMKGUARD_STATE)")

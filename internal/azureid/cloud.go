@@ -18,6 +18,7 @@ type Cloud struct {
 	HSMSuffixes   []string // .managedhsm.azure.net
 	VaultAudience string   // https://vault.azure.net
 	GridAudience  string   // https://eventgrid.azure.net
+	StorageSuffix string   // .core.windows.net
 	Portal        string   // https://portal.azure.com
 }
 
@@ -32,6 +33,7 @@ func Public() Cloud {
 		HSMSuffixes:   []string{".managedhsm.azure.net"},
 		VaultAudience: "https://vault.azure.net",
 		GridAudience:  "https://eventgrid.azure.net",
+		StorageSuffix: ".core.windows.net",
 		Portal:        "https://portal.azure.com",
 	}
 }
@@ -47,6 +49,7 @@ func USGov() Cloud {
 		HSMSuffixes:   []string{".managedhsm.usgovcloudapi.net"},
 		VaultAudience: "https://vault.usgovcloudapi.net",
 		GridAudience:  "https://eventgrid.azure.us",
+		StorageSuffix: ".core.usgovcloudapi.net",
 		Portal:        "https://portal.azure.us",
 	}
 }
@@ -62,6 +65,7 @@ func China() Cloud {
 		HSMSuffixes:   []string{".managedhsm.azure.cn"},
 		VaultAudience: "https://vault.azure.cn",
 		GridAudience:  "https://eventgrid.azure.cn",
+		StorageSuffix: ".core.chinacloudapi.cn",
 		Portal:        "https://portal.azure.cn",
 	}
 }

@@ -19,7 +19,7 @@ const (
 )
 
 // keptNonces is how many commits back a lost answer can be settled.
-const keptNonces = 16
+const keptNonces = 64
 
 // head is a partition's counter. It changes with every commit, and so puts
 // them in one order.

@@ -75,6 +75,19 @@ func LoadOrCreateKey(path string, rand io.Reader) (note.Signer, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	return signerOf(key)
+}
+
+// ParseKey returns the signer of a PKCS#8 PEM, and its verifier key.
+func ParseKey(pem []byte) (note.Signer, string, error) {
+	key, err := parseKey("the key", pem)
+	if err != nil {
+		return nil, "", err
+	}
+	return signerOf(key)
+}
+
+func signerOf(key *ecdsa.PrivateKey) (note.Signer, string, error) {
 	v, der, err := newVerifier(&key.PublicKey)
 	if err != nil {
 		return nil, "", err
@@ -87,6 +100,10 @@ func readKey(path string) (*ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseKey(path, raw)
+}
+
+func parseKey(path string, raw []byte) (*ecdsa.PrivateKey, error) {
 	block, _ := pem.Decode(raw)
 	if block == nil {
 		return nil, fault.New(fault.Invalid, "journal.key", "%s is not PEM", path)
@@ -135,11 +152,8 @@ func VerifierOf(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	v, der, err := newVerifier(&key.PublicKey)
-	if err != nil {
-		return "", err
-	}
-	return verifierText(v, der), nil
+	_, text, err := signerOf(key)
+	return text, err
 }
 
 // NewVerifier parses a verifier key.

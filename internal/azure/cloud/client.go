@@ -140,5 +140,15 @@ func (p Profile) owns(u *url.URL, host string) bool {
 	if u.Port() != "" && u.Port() != "443" {
 		return false
 	}
-	return p.CheckVaultHost(host) == nil || strings.HasSuffix(host, "."+hostOf(p.GridAudience))
+	return p.CheckVaultHost(host) == nil || strings.HasSuffix(host, "."+hostOf(p.GridAudience)) || p.ownsStorage(host)
+}
+
+// ownsStorage takes ACCOUNT.SERVICE.SUFFIX of the services that hold our state.
+func (p Profile) ownsStorage(host string) bool {
+	rest, ok := strings.CutSuffix(host, p.StorageSuffix)
+	if !ok || p.StorageSuffix == "" {
+		return false
+	}
+	account, service, ok := strings.Cut(rest, ".")
+	return ok && account != "" && (service == "table" || service == "queue" || service == "blob")
 }

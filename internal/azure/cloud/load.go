@@ -27,6 +27,7 @@ type file struct {
 	HSMSuffixes   []string          `json:"hsmSuffixes"`
 	VaultAudience string            `json:"vaultAudience"`
 	GridAudience  string            `json:"gridAudience"`
+	StorageSuffix string            `json:"storageSuffix"`
 	Portal        string            `json:"portal"`
 	CAFile        string            `json:"caFile"`
 	Dial          map[string]string `json:"dial"`
@@ -100,7 +101,7 @@ func (f file) profile(dir string) Profile {
 		ARMAudience:   or(f.ARMAudience, base.ARMAudience),
 		VaultSuffixes: orList(f.VaultSuffixes, base.VaultSuffixes), HSMSuffixes: orList(f.HSMSuffixes, base.HSMSuffixes),
 		VaultAudience: or(f.VaultAudience, base.VaultAudience), GridAudience: or(f.GridAudience, base.GridAudience),
-		Portal: or(f.Portal, base.Portal),
+		StorageSuffix: strings.ToLower(or(f.StorageSuffix, base.StorageSuffix)), Portal: or(f.Portal, base.Portal),
 	}
 	p := Profile{Cloud: c, CAFile: f.CAFile, Dial: f.Dial, Token: f.Token, ClockURL: f.Clock}
 	if p.CAFile != "" && !filepath.IsAbs(p.CAFile) {
@@ -145,7 +146,11 @@ func (p Profile) problems() []error {
 	if len(p.VaultSuffixes) == 0 {
 		bad("vaultSuffixes: missing")
 	}
-	for _, s := range append(append([]string{}, p.VaultSuffixes...), p.HSMSuffixes...) {
+	suffixes := append(append([]string{}, p.VaultSuffixes...), p.HSMSuffixes...)
+	if p.StorageSuffix != "" { // without one, state is not in this cloud's storage
+		suffixes = append(suffixes, p.StorageSuffix)
+	}
+	for _, s := range suffixes {
 		if !strings.HasPrefix(s, ".") || strings.Count(s, ".") < 2 || strings.ContainsAny(s, "*/: ") {
 			bad("suffix %q: want a dot and a domain, such as .vault.azure.net", s)
 		}

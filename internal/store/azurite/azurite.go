@@ -116,11 +116,13 @@ func (s *Server) Options(prefix string) azstore.Options {
 	}
 }
 
-// Env returns the settings that lead the program to it.
+// Env returns the settings that lead the program to it, in the names that it
+// has outside of tests.
 func (s *Server) Env() map[string]string {
 	o := s.Options("")
 	return map[string]string{
-		"CMKGUARD_STATE": "azure", "CMKGUARD_STORAGE__blobServiceUri": o.Blobs, "CMKGUARD_STORAGE__queueServiceUri": o.Queues,
-		"CMKGUARD_STORAGE__tableServiceUri": o.Tables, "CMKGUARD_STORAGE__emulatorKey": Account + ":" + Key,
+		"CMKGUARD_STATE": "azure",
+		"CMKGUARD_STORAGE": fmt.Sprintf("AccountName=%s;AccountKey=%s;BlobEndpoint=%s;QueueEndpoint=%s;TableEndpoint=%s",
+			Account, Key, o.Blobs, o.Queues, o.Tables),
 	}
 }
