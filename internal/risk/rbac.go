@@ -13,6 +13,7 @@ import (
 type rbac struct {
 	scope       string // the key's, lower case
 	principal   string
+	groups      wiring.Fact[[]string] // that the principal is in
 	assignments wiring.Fact[[]wiring.RoleAssignment]
 	defs        wiring.Fact[map[string]wiring.RoleDefinition]
 	denies      wiring.Fact[[]wiring.DenyAssignment]
@@ -79,8 +80,9 @@ func (r rbac) granted(action string) (Answer, string) {
 
 // gives answers for one assignment that reaches the key.
 func (r rbac) gives(as wiring.RoleAssignment, action string) (Answer, string) {
-	group := strings.EqualFold(as.PrincipalType, "Group")
-	if !group && !strings.EqualFold(as.PrincipalID, r.principal) {
+	own := strings.EqualFold(as.PrincipalID, r.principal)
+	in := r.member(as.PrincipalID, as.PrincipalType)
+	if !own && in == Broken {
 		return Broken, ""
 	}
 	name := "assignment " + lastSegment(as.ID)
@@ -92,7 +94,7 @@ func (r rbac) gives(as wiring.RoleAssignment, action string) (Answer, string) {
 		return Unknown, fmt.Sprintf("%s: the definition of role %s was not read", name, lastSegment(as.RoleID))
 	case !allows(role.Permissions, action):
 		return Broken, ""
-	case group && !strings.EqualFold(as.PrincipalID, r.principal):
+	case !own && in == Unknown:
 		return Unknown, fmt.Sprintf("%s gives it to group %s, whose members were not read", name, as.PrincipalID)
 	case strings.TrimSpace(as.Condition) != "":
 		return Unknown, name + " has a condition, which cannot be evaluated for keys"
@@ -110,13 +112,29 @@ func lastChange(as wiring.RoleAssignment) time.Time {
 	return as.CreatedOn
 }
 
-// role finds a definition by its ARM id or, because a built-in role's id has
+// member answers whether the principal is in the group: Broken for no, and for
+// what is no group; Unknown where its groups were not read.
+func (r rbac) member(id, kind string) Answer {
+	switch {
+	case !strings.EqualFold(kind, "Group"):
+		return Broken
+	case !r.groups.OK():
+		return Unknown
+	case containsFold(r.groups.Value, id):
+		return OK
+	}
+	return Broken
+}
+
+func (r rbac) role(id string) (wiring.RoleDefinition, bool) { return roleOf(r.defs.Value, id) }
+
+// roleOf finds a definition by its ARM id or, because a built-in role's id has
 // the subscription in one answer and not in the other, by its name (a GUID).
-func (r rbac) role(id string) (wiring.RoleDefinition, bool) {
-	if d, ok := r.defs.Value[strings.ToLower(id)]; ok {
+func roleOf(defs map[string]wiring.RoleDefinition, id string) (wiring.RoleDefinition, bool) {
+	if d, ok := defs[strings.ToLower(id)]; ok {
 		return d, true
 	}
-	for key, d := range r.defs.Value {
+	for key, d := range defs {
 		if strings.EqualFold(lastSegment(key), lastSegment(id)) {
 			return d, true
 		}
