@@ -25,7 +25,7 @@ func judgeAccessCheck(s *scene) finding {
 		return f
 	}
 	v, ok := s.vault()
-	if !ok || v.RBAC && !s.freshGrants() {
+	if !ok || v.RBAC && (!s.freshRoles() || !s.freshDenies()) {
 		return s.cannotTell()
 	}
 	a := s.grants(v, id).Judge(s.now, s.lim)
@@ -65,13 +65,19 @@ func (s *scene) principal() (wiring.Identity, finding, bool) {
 	return id, finding{}, true
 }
 
-// freshGrants notes the three reads behind RBAC and reports whether each that
-// was read is fresh. One that could not be read is left to JudgeAccess: a
-// refusal may be certain without it.
-func (s *scene) freshGrants() bool {
+// freshRoles notes the reads behind the grants and reports whether each that was
+// read is fresh. One that could not be read is left to the judge: a refusal may
+// be certain without it.
+func (s *scene) freshRoles() bool {
 	before := len(s.missing)
 	note(s, "the role assignments", s.w.Assignments, len(s.w.Assignments.Value))
 	note(s, "the role definitions", s.w.Definitions, len(s.w.Definitions.Value))
+	return len(s.missing) == before
+}
+
+// freshDenies is freshRoles for the deny assignments.
+func (s *scene) freshDenies() bool {
+	before := len(s.missing)
 	note(s, "the deny assignments", s.w.Denies, len(s.w.Denies.Value))
 	return len(s.missing) == before
 }

@@ -41,7 +41,7 @@ func (s *scene) access() (Access, finding, bool) {
 		return Access{}, f, false
 	}
 	v, ok := s.vault()
-	if !ok || v.RBAC && !s.freshGrants() {
+	if !ok || v.RBAC && !s.freshRoles() {
 		return Access{}, s.cannotTell(), false
 	}
 	g := s.grants(v, id)
@@ -92,7 +92,7 @@ func judgeNotDenied(s *scene) finding {
 		return s.cannotTell()
 	case !v.RBAC:
 		return fine("the vault uses access policies, on which deny assignments have no effect")
-	case !s.freshGrants():
+	case !s.freshDenies():
 		return s.cannotTell()
 	}
 	r := s.grants(v, id).rbac(s.now, s.lim)
