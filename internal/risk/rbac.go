@@ -28,24 +28,32 @@ func (r rbac) access() Access {
 	a := Access{}
 	a.Get = r.can(&a, "get", actionRead)
 	a.Unwrap = r.can(&a, "unwrap", actionUnwrap)
-	a.Wrap = r.can(&a, "wrap", actionWrap)
-	if a.Wrap == Broken && a.Get == OK {
-		// The roles' own description: for RSA keys wrap, encrypt and verify need
-		// only the public part, so whoever may read may wrap. CMK-014 sees to it
-		// that the key is RSA. A denied wrap is left as it is.
-		if denied, _ := r.denied(actionWrap); denied == OK {
-			a.Wrap = OK
-			a.Why = append(a.Why, "wrap: an RSA key can be wrapped with by whoever may read it")
-		}
-	}
+	a.Wrap = r.wrap(&a)
 	a.Excess = r.excess()
 	return a
+}
+
+// wrap is can for wrapping, which has a second way. The roles' own description:
+// for RSA keys wrap, encrypt and verify need only the public part, so whoever may
+// read may wrap. CMK-014 sees to it that the key is RSA. A denied wrap is denied
+// both ways.
+func (r rbac) wrap(a *Access) Answer {
+	granted, why := r.granted(actionWrap)
+	if granted != OK && a.Get != Broken {
+		granted, why = a.Get, "an RSA key can be wrapped with by whoever may read it"
+	}
+	a.Why = append(a.Why, "wrap: "+why)
+	return r.unlessDenied(a, "wrap", actionWrap, granted)
 }
 
 // can answers one data action: granted and not denied.
 func (r rbac) can(a *Access, name, action string) Answer {
 	granted, why := r.granted(action)
 	a.Why = append(a.Why, name+": "+why)
+	return r.unlessDenied(a, name, action, granted)
+}
+
+func (r rbac) unlessDenied(a *Access, name, action string, granted Answer) Answer {
 	if granted == Broken {
 		return Broken // a deny assignment could only take away more
 	}
