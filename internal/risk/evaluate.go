@@ -25,19 +25,19 @@ func Evaluate(w wiring.Wiring, lim Limits, now time.Time) []Verdict {
 // at all is asked only about that and its tags.
 func Judge(w wiring.Wiring, lim Limits, now time.Time, sel Selection) []Verdict {
 	lim = lim.orDefaults()
-	applies := applicable(w, lim, now)
+	applies := applicable(&w, lim, now)
 	out := []Verdict{}
 	for _, sp := range catalogue() {
 		if !sel(sp.Check) || !applies(sp.Check) {
 			continue
 		}
-		s := &scene{w: w, lim: lim, now: now, evidence: []Evidence{}}
+		s := &scene{w: &w, lim: lim, now: now, evidence: []Evidence{}}
 		out = append(out, s.verdict(sp, sp.judge(s)))
 	}
 	return out
 }
 
-func applicable(w wiring.Wiring, lim Limits, now time.Time) Selection {
+func applicable(w *wiring.Wiring, lim Limits, now time.Time) Selection {
 	switch {
 	case isClassic(w):
 		return Select("CMK-002", "CMK-061")
@@ -47,7 +47,7 @@ func applicable(w wiring.Wiring, lim Limits, now time.Time) Selection {
 	return Everything()
 }
 
-func hasNoCMK(w wiring.Wiring, lim Limits, now time.Time) bool {
+func hasNoCMK(w *wiring.Wiring, lim Limits, now time.Time) bool {
 	s := &scene{w: w, lim: lim, now: now}
 	c, ok := s.cluster()
 	return ok && c.CMK == nil

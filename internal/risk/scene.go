@@ -39,7 +39,7 @@ func unknown(format string, args ...any) finding {
 // scene is one check's look at a wiring. It notes which facts the check asked
 // for (its evidence) and which of them could not be judged.
 type scene struct {
-	w        wiring.Wiring
+	w        *wiring.Wiring // not copied per check: it is some kilobytes
 	lim      Limits
 	now      time.Time
 	evidence []Evidence

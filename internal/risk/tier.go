@@ -19,7 +19,7 @@ func classicEnds() time.Time    { return time.Date(2028, 9, 30, 0, 0, 0, 0, time
 // notice is how long before its end a tier's retirement becomes high.
 const notice = 180 * 24 * time.Hour
 
-func isClassic(w wiring.Wiring) bool { return w.ID.Type() == typeClassic }
+func isClassic(w *wiring.Wiring) bool { return w.ID.Type() == typeClassic }
 
 func checkSensitiveHasKey() spec {
 	return spec{Check{

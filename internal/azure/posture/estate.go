@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cmkguard/internal/azureid"
+	"cmkguard/internal/fault"
 	"cmkguard/internal/wiring"
 )
 
@@ -146,6 +147,9 @@ func (c *Client) Defender(ctx context.Context, subscription string) wiring.Fact[
 			} `json:"properties"`
 		}
 		err := c.get(ctx, path, &plan)
+		if err == nil && plan.Properties.Tier == "" {
+			err = fault.New(fault.Invalid, "posture.Defender", "the answer names no plan")
+		}
 		return strings.EqualFold(plan.Properties.Tier, "Standard"), err
 	})
 }
