@@ -1,11 +1,12 @@
-# Targets that need only Go and make: build test demo run package bench fuzz.
+# Targets that need only Go and make: build test demo run package bench fuzz crash.
+SHELL    := /bin/bash
 GO       ?= go
 VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 PACKAGE  := build/app
 export CGO_ENABLED ?= 0
 
-.PHONY: help build test race lint bench fuzz demo run package infra-check clean
+.PHONY: help build test race crash lint bench fuzz demo run package infra-check clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +22,9 @@ test: ## every test that needs only Go and make
 
 race: ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./internal/... ./handlers/...
+
+crash: ## kill the process at every call that it makes: minutes
+	@set -o pipefail; CMKGUARD_CRASH=all $(GO) test -run 'Killed' -v -parallel 4 ./internal/guard ./internal/e2e | grep -v '^ *\(=== \|--- PASS: Test[A-Za-z]*/\)'
 
 lint: ## gofmt and go vet
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'gofmt -w the files above'; exit 1; }

@@ -51,7 +51,7 @@ func TestFunctionJSONNamesWhatTheCodeReads(t *testing.T) {
 		keyvaultevents.Name: {"type": "eventGridTrigger", "name": keyvaultevents.Binding, "direction": "in"},
 		work.Name: {"type": "queueTrigger", "name": work.Binding, "direction": "in", "dataType": "binary",
 			"queueName": work.Queue, "connection": "CMKGUARD_STORAGE"},
-		sweep.Name: {"type": "timerTrigger", "name": sweep.Binding, "direction": "in", "schedule": "0 */5 * * * *"},
+		sweep.Name: {"type": "timerTrigger", "name": sweep.Binding, "direction": "in", "schedule": "0 * * * * *"},
 	}
 	for function, binding := range want {
 		if d := cmp.Diff(binding, trigger(t, function)); d != "" {

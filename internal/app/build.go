@@ -23,6 +23,7 @@ import (
 	"cmkguard/internal/fault"
 	"cmkguard/internal/guard"
 	"cmkguard/internal/journal"
+	"cmkguard/internal/limit"
 	"cmkguard/internal/plan"
 	"cmkguard/internal/policy"
 	"cmkguard/internal/remedy"
@@ -76,7 +77,7 @@ func build(s Settings, problems []string, p Process, log zerolog.Logger) (*world
 		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
 	}
 	problems = append(problems, more...)
-	if err := connect(g, profile, s, now); err != nil {
+	if err := connect(g, profile.WithGate(limit.New(b.State, now)), s, now); err != nil {
 		problems = append(problems, err.Error())
 	}
 	g.Observe = strings.Join(problems, "; ")

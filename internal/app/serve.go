@@ -113,7 +113,7 @@ func (d *door) open(ctx context.Context, cancel func(), srv *funchost.Server, p 
 		BaseURL: "http://" + l.Addr().String(),
 		Queue:   w.backend.Queue,
 		Queues:  map[string]localhost.Target{work.Queue: {Function: work.Name, Binding: work.Binding}},
-		Timers:  []localhost.Timer{{Function: sweep.Name, Binding: sweep.Binding, Every: time.Minute}},
+		Timers:  []localhost.Timer{{Function: sweep.Name, Binding: sweep.Binding, Every: guard.SweepEvery}},
 		Now:     w.now,
 		Log:     log,
 	})

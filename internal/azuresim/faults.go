@@ -76,7 +76,23 @@ func (s *Sim) Count(method, suffix string) int {
 	return n
 }
 
+// Tap sees every request before it is answered and may choose how it goes
+// wrong. It must not call the Sim.
+type Tap func(r *http.Request) *Fault
+
+// SetTap puts a Tap before the injected faults; nil removes it.
+func (s *Sim) SetTap(t Tap) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tap = t
+}
+
 func (s *Sim) fault(r *http.Request) *Fault {
+	if s.tap != nil {
+		if f := s.tap(r); f != nil {
+			return f
+		}
+	}
 	for _, f := range s.faults {
 		if f.Times > 0 && (f.Method == "" || f.Method == r.Method) && match(f.Host, r.Host) && match(f.Path, r.URL.Path) {
 			f.Times--
@@ -153,4 +169,11 @@ func (s *Sim) land() {
 		s.route(httptest.NewRecorder(), l.req, caller)
 	}
 	s.late = append(s.late, later...)
+}
+
+// ClearFaults drops the faults that are not spent.
+func (s *Sim) ClearFaults() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
 }

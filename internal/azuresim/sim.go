@@ -47,6 +47,7 @@ type Sim struct {
 	callers     map[string]*Caller // by token
 	lostAt      map[string]time.Time
 	faults      []*Fault
+	tap         Tap
 	late        []lateEffect
 	calls       []Call
 	published   []json.RawMessage

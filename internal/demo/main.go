@@ -36,7 +36,7 @@ func run(ctx context.Context, binary string, keep bool) error {
 	for i, step := range chapters() {
 		fmt.Printf("%d. %s\n", i+1, step.title)
 		if err := step.do(ctx, d); err != nil {
-			return fmt.Errorf("chapter %d (%s): %w\n%s", i+1, step.title, err, d.child.tail())
+			return fmt.Errorf("chapter %d (%s): %w\n%s", i+1, step.title, err, d.child.Tail())
 		}
 	}
 	fmt.Printf("Done in %s: every outcome above was read back.\n", time.Since(began).Round(100*time.Millisecond))

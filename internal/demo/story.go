@@ -10,6 +10,7 @@ import (
 	"cmkguard/internal/alert"
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/azuresim"
+	"cmkguard/internal/hostproc"
 )
 
 type chapter struct {
@@ -35,7 +36,7 @@ func nearExpiry(ctx context.Context, d *demo) error {
 	d.sim.Inject(azuresim.Fault{Method: http.MethodPatch, Host: "management.azure.com", Times: 1, Mode: azuresim.Drop})
 	event := d.sim.NearExpiry(d.orders, "event-1")
 	for range 2 {
-		if err := d.child.event(ctx, event); err != nil {
+		if err := d.child.Event(ctx, event); err != nil {
 			return err
 		}
 	}
@@ -44,7 +45,7 @@ func nearExpiry(ctx context.Context, d *demo) error {
 }
 
 func rotatedOnce(ctx context.Context, d *demo) error {
-	err := until(ctx, "a new version", func() (bool, error) { return len(d.sim.Versions(d.orders)) == 2, nil })
+	err := hostproc.Until(ctx, "a new version", func() (bool, error) { return len(d.sim.Versions(d.orders)) == 2, nil })
 	if err != nil {
 		return err
 	}
@@ -58,12 +59,12 @@ func (d *demo) newest() string {
 }
 
 func killedAndResumed(ctx context.Context, d *demo) error {
-	if err := until(ctx, "the PATCH", func() (bool, error) { return d.patches(d.sessions) == 1, nil }); err != nil {
+	if err := hostproc.Until(ctx, "the PATCH", func() (bool, error) { return d.patches(d.sessions) == 1, nil }); err != nil {
 		return err
 	}
-	d.child.kill()
+	d.child.Kill()
 	say("killed after the PATCH was accepted and before its answer arrived")
-	if err := d.child.start(ctx); err != nil {
+	if err := d.child.Start(ctx); err != nil {
 		return err
 	}
 	say("started again; it waits out the quiet time and then reads the world before it acts")
@@ -83,7 +84,7 @@ func everyoneFollows(ctx context.Context, d *demo) error {
 	done := func(a alert.Alert) bool {
 		return a.Lifecycle == alert.Notice && strings.HasPrefix(a.Title, "Done: rotate")
 	}
-	err := until(ctx, "both clusters on the new version, and told so", func() (bool, error) {
+	err := hostproc.Until(ctx, "both clusters on the new version, and told so", func() (bool, error) {
 		d.sim.Clock().Advance(time.Minute)
 		_, told := d.hook.find(done)
 		return told && on(d.shop) && on(d.sessions), nil
@@ -106,13 +107,13 @@ func everyoneFollows(ctx context.Context, d *demo) error {
 }
 
 func outOfOrder(ctx context.Context, d *demo) error {
-	if err := d.child.event(ctx, d.sim.NearExpiry(d.orders, "event-0")); err != nil {
+	if err := d.child.Event(ctx, d.sim.NearExpiry(d.orders, "event-0")); err != nil {
 		return err
 	}
 	before := d.sim.Count(http.MethodPost, "/rotate")
 	// The event is through when its reads of the key's versions have come.
 	reads := d.sim.Count(http.MethodGet, "/redis-orders/versions")
-	err := until(ctx, "the event is worked on", func() (bool, error) {
+	err := hostproc.Until(ctx, "the event is worked on", func() (bool, error) {
 		return d.sim.Count(http.MethodGet, "/redis-orders/versions") > reads, nil
 	})
 	if err != nil {
@@ -127,13 +128,13 @@ func outOfOrder(ctx context.Context, d *demo) error {
 
 func accessLost(ctx context.Context, d *demo) error {
 	d.sim.ChangeVault(d.ledgerVault, func(v *azuresim.Vault) { v.Policies = v.Policies[:1] })
-	if err := d.child.event(ctx, d.sim.AccessPolicyChanged(d.ledgerVault, "event-2")); err != nil {
+	if err := d.child.Event(ctx, d.sim.AccessPolicyChanged(d.ledgerVault, "event-2")); err != nil {
 		return err
 	}
 	lost := func(a alert.Alert) bool {
 		return a.Lifecycle == alert.Trigger && a.Check == "CMK-050" && strings.Contains(a.Subject, "ledger-cache")
 	}
-	if err := until(ctx, "the alert", func() (bool, error) { _, ok := d.hook.find(lost); return ok, nil }); err != nil {
+	if err := hostproc.Until(ctx, "the alert", func() (bool, error) { _, ok := d.hook.find(lost); return ok, nil }); err != nil {
 		return err
 	}
 	a, _ := d.hook.find(lost)
@@ -156,9 +157,9 @@ func indent(s string) string {
 
 func journalVerifies(ctx context.Context, d *demo) error {
 	var out string
-	err := until(ctx, "a sealed journal", func() (bool, error) {
+	err := hostproc.Until(ctx, "a sealed journal", func() (bool, error) {
 		var err error
-		out, err = d.child.command(ctx, "audit", "verify")
+		out, err = d.child.Command(ctx, "audit", "verify")
 		if err != nil {
 			return false, fmt.Errorf("%w: %s", err, out)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 	"cmkguard/internal/alert"
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/azuresim"
+	"cmkguard/internal/hostproc"
 )
 
 const (
@@ -28,7 +28,7 @@ const (
 )
 
 // secret signs the demo's webhooks; it protects nothing but this story.
-var secret = "whsec_" + base64.StdEncoding.EncodeToString([]byte("a secret of the demo, not of anybody"))
+const secret = "whsec_YSBzZWNyZXQgb2YgdGhlIGRlbW8sIG5vdCBvZiBhbnlib2R5"
 
 // demo is the world and the child in it.
 type demo struct {
@@ -38,7 +38,7 @@ type demo struct {
 	dir     string
 	state   string
 	profile string
-	child   *child
+	child   *hostproc.Child
 
 	orders, ledger             azureid.Key
 	shop, sessions, ledgerDB   azureid.Resource
@@ -66,12 +66,12 @@ func setUp(ctx context.Context, binary string) (*demo, error) {
 	if err := os.WriteFile(policy, []byte(fmt.Sprintf(policyText, d.hook.url)), 0o600); err != nil {
 		return nil, err
 	}
-	d.child = newChild(binary, map[string]string{
+	d.child = hostproc.New(binary, map[string]string{
 		"CMKGUARD_STATE": "file:" + d.state, "CMKGUARD_CLOUD": d.profile, "CMKGUARD_POLICY": policy,
 		"CMKGUARD_SUBSCRIPTIONS": subscription, "CMKGUARD_REMEDIATOR_CLIENT_ID": "88888888-8888-8888-8888-888888888888",
 		"CMKGUARD_DEMO_SECRET": secret, "CMKGUARD_LOG_LEVEL": "info",
 	})
-	return d, d.child.start(ctx)
+	return d, d.child.Start(ctx)
 }
 
 const policyText = `version: 1
@@ -133,7 +133,7 @@ func (d *demo) cluster(name, kind, sku, owner string, k azureid.Key, identity az
 }
 
 func (d *demo) close() {
-	d.child.stop()
+	d.child.Stop()
 	d.server.Close()
 	d.hook.server.Close()
 	_ = os.RemoveAll(d.dir)

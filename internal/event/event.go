@@ -24,6 +24,9 @@ const (
 	AccessPolicyChanged Kind = "access-policy-changed"
 )
 
+// Recheck is our own hint: what we did has ended, look again.
+const Recheck Kind = "recheck"
+
 // SubjectKind is the kind of thing that a signal is about.
 type SubjectKind string
 

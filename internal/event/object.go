@@ -32,7 +32,11 @@ func newObject(name string, raw json.RawMessage, problems *[]string) object {
 		return o
 	}
 	if raw[0] != '{' {
-		o.problem("%s is %s: want an object", what, jsonType(raw))
+		is := "a string that is no JSON" // what was in it does not begin any JSON value
+		if json.Valid(raw) {
+			is = jsonType(raw)
+		}
+		o.problem("%s is %s: want an object", what, is)
 		return o
 	}
 	if d := depth(raw); d > maxDepth {

@@ -47,7 +47,7 @@ func Listen(port string) (net.Listener, error) {
 	const op = "funchost.Listen"
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return nil, fault.New(fault.Invalid, op, "port %q is no number from 0 to 65535", port)
-	} else if l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.FormatUint(n, 10))); err != nil {
+	} else if l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp4", net.JoinHostPort("127.0.0.1", strconv.FormatUint(n, 10))); err != nil {
 		return nil, fault.Wrap(fault.Conflict, op, err)
 	} else {
 		return l, nil

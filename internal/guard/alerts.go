@@ -102,7 +102,11 @@ func (g *Guard) sagaAlert(s saga) (alert.Alert, bool) {
 	case s.Phase == phaseStopped:
 		a.Lifecycle, a.Severity = alert.Trigger, risk.High
 		a.Title = "Stopped: " + s.Plan.Remedy + " of " + what
-		a.Next = []string{"Read the reason above; the old key version is still enabled, so no cache is cut off by this. Mend the cause; the next signal or sweep plans again."}
+		again := "It is not started again by itself: look at the cluster and the key's versions, and decide by hand."
+		if !s.RetryAt.IsZero() {
+			again = "Mend the cause; from " + s.RetryAt.Format(time.RFC3339) + " the next signal about this key or cluster plans again."
+		}
+		a.Next = []string{"The old key version is still enabled, so no cache is cut off by this. " + again}
 	case s.Phase == phaseFollow && s.Plan.Remedy == plan.Rotate:
 		return alert.Alert{}, false
 	default:

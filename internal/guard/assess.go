@@ -41,31 +41,40 @@ type keyPicture struct {
 //
 // Nobody found where not everybody could be seen is unknown, not nobody: unless
 // this is the last try, it is a fault that comes again.
-func (g *Guard) assess(ctx context.Context, s event.Signal, lastTry bool) error {
-	p, err := g.look(ctx, s)
-	if err != nil {
-		return err
-	}
+//
+// It returns the partitions that it may have written to.
+func (g *Guard) assess(ctx context.Context, s event.Signal, lastTry bool) (touched []string, err error) {
+	run := g.Survey()
+	p := g.look(ctx, run, s)
 	if len(p.wirings) == 0 && !p.complete && !lastTry {
-		return fault.New(fault.Transient, "guard.assess", "who uses %s is unknown: %s", s.Subject.ID, p.why)
+		return nil, fault.New(fault.Transient, "guard.assess", "who uses %s is unknown: %s", s.Subject.ID, p.why)
 	}
-	subjects := slices.SortedFunc(maps.Keys(p.verdicts), func(a, b event.Subject) int {
-		return cmp.Compare(a.String(), b.String())
-	})
-	if !slices.Contains(subjects, s.Subject) {
-		subjects = append(subjects, s.Subject)
+	if err := g.addKeys(ctx, run, p); err != nil {
+		return nil, err
 	}
-	for _, subject := range subjects {
+	for _, subject := range p.subjects() {
+		touched = append(touched, incident.Partition(subject))
 		if err := g.bringUpToDate(ctx, p, subject); err != nil {
-			return fmt.Errorf("subject %s: %w", subject, err)
+			return touched, fmt.Errorf("subject %s: %w", subject, err)
 		}
 	}
 	if call := p.unread(); call != "" && !lastTry {
 		// What is known is told and done. A read that failed may succeed later,
 		// and may be all that holds a plan: the signal comes again.
-		return fault.New(fault.Transient, "guard.assess", "%s could not be read", call)
+		return touched, fault.New(fault.Transient, "guard.assess", "%s could not be read", call)
 	}
-	return nil
+	return touched, nil
+}
+
+// subjects are those that were judged, and the signal's own.
+func (p *picture) subjects() []event.Subject {
+	out := slices.SortedFunc(maps.Keys(p.verdicts), func(a, b event.Subject) int {
+		return cmp.Compare(a.String(), b.String())
+	})
+	if !slices.Contains(out, p.signal.Subject) {
+		out = append(out, p.signal.Subject)
+	}
+	return out
 }
 
 // unread returns a call whose fact could not be read, or "".
@@ -87,18 +96,24 @@ func (p *picture) unread() string {
 	return ""
 }
 
-func (g *Guard) look(ctx context.Context, s event.Signal) (*picture, error) {
-	run := g.Survey()
+// look reads and judges the wiring of every cluster that the signal's subject
+// touches. It needs no storage.
+func (g *Guard) look(ctx context.Context, run Survey, s event.Signal) *picture {
 	p := &picture{
 		signal: s, now: g.Now(), keys: map[string]keyPicture{},
 		verdicts: map[event.Subject][]risk.Verdict{}, impact: map[event.Subject][]wiring.Cluster{},
 	}
-	clusters := g.clustersOf(ctx, run, p)
-	for _, c := range clusters {
+	for _, c := range g.clustersOf(ctx, run, p) {
 		w := run.Wiring(ctx, c.ID)
 		p.wirings = append(p.wirings, w)
 		g.judge(p, w)
 	}
+	return p
+}
+
+// addKeys reads what plans about the keys rest on, and judges the keys'
+// provenance by what is stored about our own rotations.
+func (g *Guard) addKeys(ctx context.Context, run Survey, p *picture) error {
 	for _, w := range p.wirings {
 		k := w.Key()
 		if _, ok := p.keys[k.ID()]; ok || k.IsZero() {
@@ -106,12 +121,12 @@ func (g *Guard) look(ctx context.Context, s event.Signal) (*picture, error) {
 		}
 		facts, err := g.keyFacts(ctx, run, k)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		p.keys[k.ID()] = keyPicture{facts: facts}
 		p.addProvenance(facts)
 	}
-	return p, nil
+	return nil
 }
 
 func (g *Guard) clustersOf(ctx context.Context, run Survey, p *picture) []wiring.Cluster {
@@ -164,7 +179,7 @@ func (g *Guard) keyFacts(ctx context.Context, run Survey, k azureid.Key) (plan.F
 	}
 	made, err := remedy.Made(ctx, g.State, keyPartition(k), plan.Rotate, createdTimes(f.Versions))
 	f.OurVersions = made
-	return f, err
+	return f, asRecordError(err)
 }
 
 func createdTimes(f wiring.Fact[[]wiring.KeyVersion]) map[string]time.Time {

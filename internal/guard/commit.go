@@ -40,7 +40,7 @@ func (g *Guard) bringUpToDate(ctx context.Context, p *picture, subject event.Sub
 	if len(b.entries) == 0 && len(b.ops) == 0 {
 		return nil
 	}
-	if err := g.Rec.Commit(ctx, partition, b.entries, b.ops...); err != nil {
+	if err := g.commit(ctx, partition, b.entries, b.ops...); err != nil {
 		return err
 	}
 	if started != "" {
@@ -55,7 +55,7 @@ type batch struct {
 }
 
 func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, v risk.Verdict, doing map[string]string, b *batch) error {
-	row, ok, err := g.State.Get(ctx, partition, incident.RowKey(v.Check))
+	row, ok, err := g.get(ctx, partition, incident.RowKey(v.Check))
 	if err != nil {
 		return err
 	}
@@ -115,38 +115,61 @@ func (g *Guard) planFor(ctx context.Context, p *picture, subject event.Subject, 
 			return "", map[string]string{plan.Rewire: "follows in its turn with rotation plan " + open}, err
 		}
 	}
-	row, exists, err := g.State.Get(ctx, partition, planRow(pl.ID))
+	old, err := g.storedPlan(ctx, partition, pl.ID)
 	if err != nil {
 		return "", nil, err
 	}
-	var prev storedPlan
-	if exists {
-		if err := json.Unmarshal(row.Value, &prev); err != nil {
-			return "", nil, fault.New(fault.Invalid, "guard.planFor", "plan %s: %w", pl.ID, err)
-		}
-		if prev.Started {
-			return "", map[string]string{pl.Remedy: "plan " + pl.ID + " is under way or finished"}, nil
-		}
+	if old.saga != nil && old.plan.Started && !old.saga.mayStartAgain(p.now) {
+		return "", map[string]string{pl.Remedy: old.saga.doing()}, nil
 	}
 	rotated, err := g.rotatedToday(ctx, p.now)
 	if err != nil {
 		return "", nil, err
 	}
 	rulings := plan.Gates(pl, facts, plan.Inputs{Policy: g.Policy, Observe: g.Observe, CanWrite: g.CanWrite, Rotated: rotated, Now: p.now})
+	doing := map[string]string{pl.Remedy: doingText(pl, rulings)}
 	next := storedPlan{Schema: 1, Rulings: rulings, Started: plan.Verdict(rulings) == plan.Allow}
 	if next.Plan, next.SHA256, err = pl.Encode(); err != nil {
 		return "", nil, err
 	}
-	if exists && !next.Started && sameRulings(prev.Rulings, rulings) {
-		return "", map[string]string{pl.Remedy: doingText(pl, rulings)}, nil
+	if old.planETag != "" && !next.Started && !old.plan.Started && sameRulings(old.plan.Rulings, rulings) {
+		return "", doing, nil
 	}
-	b.ops = append(b.ops, putOp(planRow(pl.ID), encode(next), row.ETag))
+	b.ops = append(b.ops, putOp(planRow(pl.ID), encode(next), old.planETag))
 	b.entries = append(b.entries, planEntry(p.signal.ID, pl, next), gateEntry(p.signal.ID, pl, rulings))
 	if !next.Started {
-		return "", map[string]string{pl.Remedy: doingText(pl, rulings)}, nil
+		return "", doing, nil
 	}
-	b.ops = append(b.ops, store.Op{Kind: store.Insert, Key: sagaRow(pl.ID), Value: encode(newSaga(pl, p.now))})
-	return pl.ID, map[string]string{pl.Remedy: doingText(pl, rulings)}, nil
+	b.ops = append(b.ops, putOp(sagaRow(pl.ID), encode(newSaga(pl, p.now)), old.sagaETag))
+	return pl.ID, doing, nil
+}
+
+// earlier is what is stored of a plan and of its saga.
+type earlier struct {
+	plan     storedPlan
+	planETag string
+	saga     *saga
+	sagaETag string
+}
+
+func (g *Guard) storedPlan(ctx context.Context, partition, id string) (earlier, error) {
+	var out earlier
+	row, ok, err := g.get(ctx, partition, planRow(id))
+	if err != nil || !ok {
+		return out, err
+	}
+	out.planETag = row.ETag
+	if err := json.Unmarshal(row.Value, &out.plan); err != nil {
+		return out, fault.New(fault.Invalid, "guard.storedPlan", "plan %s: %w", id, err)
+	}
+	if row, ok, err = g.get(ctx, partition, sagaRow(id)); err != nil || !ok {
+		return out, err
+	}
+	out.saga, out.sagaETag = &saga{}, row.ETag
+	if err := json.Unmarshal(row.Value, out.saga); err != nil {
+		return out, fault.New(fault.Invalid, "guard.storedPlan", "saga %s: %w", id, err)
+	}
+	return out, nil
 }
 
 // wanted returns the plan that the subject's broken verdicts ask for.

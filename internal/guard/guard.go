@@ -10,6 +10,7 @@ import (
 	"context"
 	"time"
 
+	"cmkguard/internal/alert"
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/journal"
 	"cmkguard/internal/policy"
@@ -36,13 +37,15 @@ type Survey interface {
 // partitions with something left to do (journal.Recorder).
 type Recorder interface {
 	Commit(ctx context.Context, partition string, entries []journal.Entry, ops ...store.Op) error
-	Open(ctx context.Context, limit int) ([]journal.Mark, error)
-	Close(ctx context.Context, m journal.Mark) error
+	Each(ctx context.Context, fn func(journal.Mark) error) error
+	Strike(ctx context.Context, m journal.Mark, left func(ctx context.Context, partition string) (bool, error)) error
 }
 
-// Dispatcher delivers a partition's outbox (alert.Dispatcher).
+// Dispatcher delivers a partition's outbox, and tells people directly where
+// nothing can be stored (alert.Dispatcher).
 type Dispatcher interface {
 	Dispatch(ctx context.Context, partition string) (left int, next time.Time, err error)
+	Direct(ctx context.Context, a alert.Alert, channels []string) []error
 }
 
 // Sequencer folds pending entries into the log (journal.Sequencer).
@@ -50,7 +53,8 @@ type Sequencer interface {
 	Fold(ctx context.Context) (journal.Checkpoint, error)
 }
 
-// Guard is the path with its parts. All fields are required but Observe.
+// Guard is the path with its parts. All fields are required but Observe. It is
+// used by its pointer.
 type Guard struct {
 	Cloud    azureid.Cloud
 	Policy   *policy.Policy
@@ -67,4 +71,6 @@ type Guard struct {
 	Effects  *remedy.Runner
 	Now      func() time.Time
 	NewID    func() string
+
+	dark dark
 }

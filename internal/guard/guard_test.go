@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,17 +25,20 @@ import (
 	"cmkguard/internal/guard"
 	"cmkguard/internal/incident"
 	"cmkguard/internal/journal"
+	"cmkguard/internal/limit"
 	"cmkguard/internal/plan"
 	"cmkguard/internal/policy"
 	"cmkguard/internal/remedy"
+	"cmkguard/internal/remedy/rewire"
+	"cmkguard/internal/remedy/rotate"
 	"cmkguard/internal/store"
 	"cmkguard/internal/store/memstore"
 )
 
+// Names of azuresim.Sample.
 const (
 	sub  = "11111111-1111-1111-1111-111111111111"
 	root = "/subscriptions/" + sub + "/resourceGroups/rg/providers/"
-	oid  = "99999999-9999-9999-9999-999999999999"
 	who  = "22222222-2222-2222-2222-222222222201"
 	host = "kv-a.vault.azure.net"
 )
@@ -76,6 +80,8 @@ type world struct {
 	key     azureid.Key
 	cluster azureid.Resource
 	verify  func() journal.Report
+	boot    func(parts) *guard.Guard
+	ids     atomic.Int64
 }
 
 type setup struct {
@@ -88,7 +94,8 @@ type setup struct {
 func newWorld(t *testing.T, o setup) *world {
 	t.Helper()
 	w := &world{t: t, sim: azuresim.New(azuresim.Options{}), told: &told{}}
-	w.populate(o)
+	sample := w.sim.AddSample(o.kind, o.created)
+	w.key, w.cluster = sample.Key, sample.Cluster
 	server, err := w.sim.Serve()
 	if err != nil {
 		t.Fatal(err)
@@ -103,32 +110,25 @@ func newWorld(t *testing.T, o setup) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.build(o, profile, dir)
+	w.b = memstore.New(w.sim.Clock().Now).Backend()
+	w.boot = func(parts parts) *guard.Guard { return w.build(o, profile, dir, parts) }
+	w.g = w.boot(parts{backend: w.b})
 	return w
 }
 
-func (w *world) populate(o setup) {
-	now := w.sim.Clock().Now()
-	exp := now.Add(20 * 24 * time.Hour)
-	w.sim.AddCaller(azuresim.Caller{Name: "us", ObjectID: oid, Token: "token", Reads: true, Writes: true})
-	v := azureid.MustResource(root + "Microsoft.KeyVault/vaults/kv-a")
-	w.sim.AddVault(azuresim.Vault{ID: v, Location: "westeurope", RBAC: true, SoftDelete: true, PurgeProtection: true})
-	w.sim.Assign(v.String(), azuresim.RoleCryptoOfficer, oid)
-	w.sim.Assign(v.String(), azuresim.RoleCryptoServiceEncryptionUser, who)
-	w.key = w.sim.AddKey(host, "kek", azuresim.KeyOptions{Created: now.Add(-o.created), Expires: &exp, Policy: azuresim.Rotation{ExpiryTime: "P365D"}})
-	id := azureid.MustResource(root + "Microsoft.ManagedIdentity/userAssignedIdentities/id-a")
-	w.sim.AddIdentity(azuresim.Identity{ID: id, PrincipalID: who, ClientID: "33333333-3333-3333-3333-333333333301", Location: "westeurope"})
-	w.cluster = azureid.MustResource(root + "Microsoft.Cache/redisEnterprise/cache-a")
-	w.sim.AddCluster(azuresim.Cluster{
-		ID: w.cluster, Kind: o.kind, SKU: "Enterprise_E10", Location: "West Europe", Identities: []azureid.Resource{id},
-		CMK: &azuresim.CMK{IdentityType: "userAssignedIdentity", IdentityID: id, KeyURL: w.key.String()},
-	})
+// parts are what a test puts in place of the ordinary.
+type parts struct {
+	backend  store.Backend
+	vault    func(rotate.Vault) rotate.Vault
+	clusters func(rewire.Clusters) rewire.Clusters
+	channel  alert.Channel
 }
 
-func (w *world) build(o setup, profile cloud.Profile, dir string) {
+// build makes a guard as a process that starts would.
+func (w *world) build(o setup, profile cloud.Profile, dir string, with parts) *guard.Guard {
 	now := w.sim.Clock().Now
-	w.b = memstore.New(now).Backend()
-	rec := journal.NewRecorder(w.b.State, "test", now)
+	b := with.backend
+	rec := journal.NewRecorder(b.State, "test", now)
 	signer, text, err := journal.LoadOrCreateKey(filepath.Join(dir, "key.pem"), rand.Reader)
 	must(w.t, err)
 	v, err := journal.NewVerifier(text)
@@ -138,29 +138,39 @@ func (w *world) build(o setup, profile cloud.Profile, dir string) {
 		must(w.t, err)
 		return r
 	}
+	profile = profile.WithGate(limit.New(b.State, now))
 	cred, err := profile.Credential("")
 	must(w.t, err)
 	sv, err := survey.Connect(profile, cred, []string{sub}, now)
 	must(w.t, err)
-	vaults, err := vault.New(profile, cred, now)
+	var vaults rotate.Vault
+	vaults, err = vault.New(profile, cred, now)
 	must(w.t, err)
-	clusters, err := cluster.New(profile, cred, now)
+	if with.vault != nil {
+		vaults = with.vault(vaults)
+	}
+	var clusters rewire.Clusters
+	clusters, err = cluster.New(profile, cred, now)
 	must(w.t, err)
-	var mu sync.Mutex
-	n := 0
-	newID := func() string { mu.Lock(); defer mu.Unlock(); n++; return fmt.Sprintf("id-%d", n) }
+	if with.clusters != nil {
+		clusters = with.clusters(clusters)
+	}
+	newID := func() string { return fmt.Sprintf("id-%d", w.ids.Add(1)) }
 	pol := policy.Default()
 	pol.Remedies = map[string]policy.Mode{plan.Rotate: o.mode, plan.Rewire: o.mode}
 	channels := map[string]alert.Channel{}
 	for _, c := range pol.Channels {
 		channels[c.Name] = w.told
+		if with.channel != nil {
+			channels[c.Name] = with.channel
+		}
 	}
-	w.g = &guard.Guard{
-		Cloud: profile.Cloud, Policy: pol, Observe: o.observe, CanWrite: true, State: w.b.State, Queue: w.b.Queue, Rec: rec,
-		Alerts: alert.NewDispatcher(w.b.State, rec, channels, now, func() float64 { return 0 }),
-		Seal:   journal.NewSequencer(w.b, signer, "test", now),
+	return &guard.Guard{
+		Cloud: profile.Cloud, Policy: pol, Observe: o.observe, CanWrite: true, State: b.State, Queue: b.Queue, Rec: rec,
+		Alerts: alert.NewDispatcher(b.State, rec, channels, now, func() float64 { return 0 }),
+		Seal:   journal.NewSequencer(b, signer, "test", now),
 		Survey: func() guard.Survey { return sv.Run() }, Vault: vaults, Clusters: clusters, Now: now, NewID: newID,
-		Effects: &remedy.Runner{State: w.b.State, Rec: rec, Now: now, NewID: newID, Poll: 15 * time.Second},
+		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: newID, Poll: 15 * time.Second},
 	}
 }
 
@@ -440,5 +450,46 @@ func TestUnseenConsumersAreTold(t *testing.T) {
 	w.run(3)
 	if w.writes() != 0 || !w.told.has("", "Cannot tell who uses") {
 		t.Fatalf("%d writes, told %v", w.writes(), w.told.all)
+	}
+}
+
+func TestThrottledForAMinute(t *testing.T) {
+	t.Parallel()
+	for name, throttled := range map[string]func(*http.Request) bool{
+		"Resource Manager": func(r *http.Request) bool {
+			return r.Host == "management.azure.com" && !strings.Contains(r.URL.Path, "ResourceGraph")
+		},
+		"Resource Graph": func(r *http.Request) bool { return strings.Contains(r.URL.Path, "ResourceGraph") },
+		"Key Vault":      func(r *http.Request) bool { return r.Host == host && r.Header.Get("Authorization") != "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, setup{kind: "v1", created: year, mode: policy.Auto})
+			until := w.sim.Clock().Now().Add(time.Minute)
+			var asked atomic.Int64
+			w.sim.SetTap(func(r *http.Request) *azuresim.Fault {
+				if !throttled(r) || !w.sim.Clock().Now().Before(until) {
+					return nil
+				}
+				asked.Add(1)
+				return &azuresim.Fault{Mode: azuresim.Refuse, Status: 429, Code: "TooManyRequests", Retry: "20"}
+			})
+			for n := range 20 { // twenty signals, one subject
+				w.take(w.sim.NearExpiry(w.key, fmt.Sprintf("e%d", n)))
+			}
+			w.runFor(2 * time.Minute)
+			w.run(3)
+			rows, err := w.b.State.Scan(ctx, "poison", "", "", 10)
+			must(t, err)
+			given, err := w.b.Queue.Take(ctx, guard.WorkQueue+"-poison", 32, time.Minute)
+			must(t, err)
+			if len(rows)+len(given) > 0 || w.rotates() != 1 || !w.onNewest() {
+				t.Fatalf("%d poison rows, %d messages given up, %d rotations", len(rows), len(given), w.rotates())
+			}
+			t.Logf("20 signals asked the throttled %s %d times in its minute", name, asked.Load())
+			if asked.Load() > 12 {
+				t.Fatalf("asked %d times in a minute, though told to wait 20 s", asked.Load())
+			}
+		})
 	}
 }

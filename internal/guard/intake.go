@@ -48,6 +48,7 @@ func (g *Guard) Take(ctx context.Context, source string, raw json.RawMessage) er
 	}
 	for _, s := range parsed.Signals {
 		if err := g.takeSignal(ctx, s); err != nil {
+			g.tellUnrecorded(ctx, s, err)
 			return err
 		}
 	}
@@ -76,7 +77,7 @@ func (g *Guard) takeSignal(ctx context.Context, s event.Signal) error {
 			return nil // another delivery of the same event is storing it now; it queues, or is found as an orphan
 		}
 	}
-	if err := g.send(ctx, message{Kind: kindSignal, Partition: partition}, 0); err != nil {
+	if err := g.send(ctx, signalMessage(partition, s), 0); err != nil {
 		return err
 	}
 	st.State = signalQueued
@@ -149,11 +150,14 @@ func (g *Guard) Poison(ctx context.Context, source, reason string, raw []byte) e
 	id := "poison~" + sum[:40]
 	a := g.poisonAlert(subject, id, reason)
 	entry := journal.Entry{Kind: journal.KindPoison, Subject: subject.String(), Ref: id, Text: clip(reason, 500)}
-	err = g.Rec.Commit(ctx, "poison", []journal.Entry{entry}, append([]store.Op{{Kind: store.Insert, Key: id, Value: value}}, g.outbox(a)...)...)
-	if fault.Is(err, fault.Conflict) {
+	err = g.commit(ctx, poisonPartition, []journal.Entry{entry}, append([]store.Op{{Kind: store.Insert, Key: id, Value: value}}, g.outbox(a)...)...)
+	switch {
+	case fault.Is(err, fault.Conflict):
 		return nil // the same bytes are kept already
+	case err != nil:
+		return err
 	}
-	return err
+	return g.send(ctx, message{Kind: kindTend, Partition: poisonPartition}, 0)
 }
 
 func clip(s string, n int) string {

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"time"
 
+	"cmkguard/internal/azureid"
 	"cmkguard/internal/canonical"
+	"cmkguard/internal/event"
 	"cmkguard/internal/fault"
 )
 
@@ -16,6 +18,37 @@ type message struct {
 	ID        string `json:"id,omitempty"`
 	Seq       int64  `json:"seq,omitempty"`   // saga: the step that this message may take
 	Tries     int    `json:"tries,omitempty"` // how often a transient fault put it back
+	// What the signal is about, for when its row cannot be read: people are
+	// told all the same.
+	Hint  event.Kind `json:"hint,omitempty"`
+	Key   string     `json:"key,omitempty"`
+	Vault string     `json:"vault,omitempty"`
+}
+
+func signalMessage(partition string, s event.Signal) message {
+	m := message{Kind: kindSignal, Partition: partition, Hint: s.Kind, Vault: s.Vault.String()}
+	if !s.Key.IsZero() {
+		m.Key = s.Key.String()
+	}
+	return m
+}
+
+// signal is the message's signal as far as the message tells it; ok is false if
+// it tells too little to look at anything.
+func (m message) signal(c azureid.Cloud) (s event.Signal, ok bool) {
+	s = event.Signal{ID: m.Partition, Kind: m.Hint}
+	var err error
+	if m.Vault != "" {
+		if s.Vault, err = azureid.ParseResource(m.Vault); err == nil {
+			s.Subject, ok = event.Subject{Kind: event.SubjectVault, ID: s.Vault.Key()}, true
+		}
+	}
+	if m.Key != "" {
+		if s.Key, err = azureid.ParseKey(m.Key, c); err == nil {
+			s.Subject, ok = event.Subject{Kind: event.SubjectKey, ID: s.Key.ID()}, true
+		}
+	}
+	return s, ok
 }
 
 // The kinds of message.

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"cmkguard/internal/azureid"
+	"cmkguard/internal/event"
 	"cmkguard/internal/fault"
+	"cmkguard/internal/incident"
 	"cmkguard/internal/journal"
 	"cmkguard/internal/plan"
 	"cmkguard/internal/store"
@@ -26,6 +28,34 @@ type saga struct {
 	Followers []follower `json:"followers"`
 	NextAt    time.Time  `json:"nextAt"`
 	Why       string     `json:"why,omitempty"`
+	// RetryAt is from when a stopped saga's plan may start again; zero: never.
+	RetryAt time.Time `json:"retryAt"`
+}
+
+// stop ends the saga.
+func (s *saga) stop(why string, retryAt time.Time) {
+	s.Phase, s.Why, s.RetryAt = phaseStopped, why, retryAt.UTC()
+}
+
+// mayStartAgain reports whether the saga's plan may be carried out once more.
+func (s *saga) mayStartAgain(now time.Time) bool {
+	return s.Phase == phaseStopped && !s.RetryAt.IsZero() && !now.Before(s.RetryAt)
+}
+
+// doing says where the saga stands, in one line for people.
+func (s *saga) doing() string {
+	text := fmt.Sprintf("%s (plan %s): ", s.Plan.Remedy, s.Plan.ID)
+	switch s.Phase {
+	case phaseDone:
+		return text + "done. " + s.Why
+	case phaseStopped:
+		if s.RetryAt.IsZero() {
+			return text + "stopped, and not started again by itself. " + s.Why
+		}
+		return text + "stopped; may start again from " + s.RetryAt.Format(time.RFC3339) + ". " + s.Why
+	case phaseRotate, phaseFollow:
+	}
+	return text + "under way"
 }
 
 type phase string
@@ -63,24 +93,33 @@ func newSaga(p plan.Plan, now time.Time) saga {
 	return s
 }
 
-// runSaga takes one step of a saga if seq is still its turn.
-func (g *Guard) runSaga(ctx context.Context, partition, id string, seq int64) error {
-	row, ok, err := g.State.Get(ctx, partition, sagaRow(id))
+// runSaga takes one step of a saga if seq is still its turn. It returns the
+// partitions that it may have written to.
+func (g *Guard) runSaga(ctx context.Context, partition, id string, seq int64) ([]string, error) {
+	row, ok, err := g.get(ctx, partition, sagaRow(id))
 	if err != nil || !ok {
-		return err
+		return nil, err
 	}
 	var s saga
 	if err := json.Unmarshal(row.Value, &s); err != nil {
-		return fault.New(fault.Invalid, "guard.runSaga", "saga %s: %w", id, err)
+		return nil, fault.New(fault.Invalid, "guard.runSaga", "saga %s: %w", id, err)
 	}
 	if s.Seq != seq || s.Phase.over() {
-		return nil // an older message: somebody else took this step
+		return nil, nil // an older message: somebody else took this step
 	}
+	touched := s.partitions(partition)
 	before := s.Phase
 	if err := g.stepSaga(ctx, partition, &s); err != nil {
-		return err
+		return touched, err
 	}
 	s.Seq++
+	if s.Phase.over() {
+		// Before the end is written: a crash in between repeats the step and
+		// finds the signal taken, and no incident stays open for want of a look.
+		if err := g.takeSignal(ctx, g.recheck(s)); err != nil {
+			return touched, asRecordError(err)
+		}
+	}
 	var b batch
 	b.ops = append(b.ops, store.Op{Kind: store.Replace, Key: sagaRow(id), Value: encode(s), ETag: row.ETag})
 	if s.Phase != before {
@@ -89,16 +128,40 @@ func (g *Guard) runSaga(ctx context.Context, partition, id string, seq int64) er
 			b.ops = append(b.ops, g.outbox(a)...)
 		}
 	}
-	if err := g.Rec.Commit(ctx, partition, b.entries, b.ops...); err != nil {
+	if err := g.commit(ctx, partition, b.entries, b.ops...); err != nil {
 		if fault.Is(err, fault.Conflict) {
-			return nil // another worker won the step; it queues the next one
+			return touched, nil // another worker won the step; it queues the next one
 		}
-		return err
+		return touched, err
 	}
 	if s.Phase.over() {
-		return nil
+		return touched, nil
 	}
-	return g.send(ctx, message{Kind: kindSaga, Partition: partition, ID: id, Seq: s.Seq}, s.NextAt.Sub(g.Now()))
+	return touched, g.send(ctx, message{Kind: kindSaga, Partition: partition, ID: id, Seq: s.Seq}, s.NextAt.Sub(g.Now()))
+}
+
+// recheck is the signal to judge the saga's key again.
+func (g *Guard) recheck(s saga) event.Signal {
+	return event.Signal{
+		ID: s.Plan.ID + "/" + s.Plan.Created.Format(time.RFC3339Nano), Source: "cmkguard", Type: "CmkGuard.Recheck", Kind: event.Recheck,
+		Subject: event.Subject{Kind: event.SubjectKey, ID: s.Plan.Key.ID()}, Time: g.Now().UTC(), Key: s.Plan.Key.Base(),
+	}
+}
+
+// partitions are the saga's own and those of the clusters that still follow.
+func (s *saga) partitions(own string) []string {
+	out := []string{own}
+	for _, f := range s.Followers {
+		id, err := azureid.ParseResource(f.Cluster)
+		if err == nil && !f.Done {
+			out = append(out, clusterPartition(id))
+		}
+	}
+	return out
+}
+
+func clusterPartition(id azureid.Resource) string {
+	return incident.Partition(event.Subject{Kind: event.SubjectCluster, ID: id.Key()})
 }
 
 func (g *Guard) stepSaga(ctx context.Context, partition string, s *saga) error {
@@ -131,16 +194,12 @@ func sagaEntry(s saga) journal.Entry {
 
 // openRotation returns the id of a rotation of the key that is under way.
 func (g *Guard) openRotation(ctx context.Context, k azureid.Key) (string, error) {
-	rows, err := g.State.Scan(ctx, keyPartition(k), sagaRow(plan.Rotate+"~"), sagaRow(plan.Rotate+"~~"), 1000)
+	open, err := g.openSagas(ctx, keyPartition(k))
 	if err != nil {
 		return "", err
 	}
-	for _, row := range rows {
-		var s saga
-		if err := json.Unmarshal(row.Value, &s); err != nil {
-			return "", fault.New(fault.Invalid, "guard.openRotation", "saga %s: %w", row.Key, err)
-		}
-		if !s.Phase.over() {
+	for _, s := range open {
+		if s.Plan.Remedy == plan.Rotate {
 			return s.Plan.ID, nil
 		}
 	}

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"cmkguard/internal/azureid"
-	"cmkguard/internal/event"
-	"cmkguard/internal/incident"
 	"cmkguard/internal/plan"
 	"cmkguard/internal/remedy"
 	"cmkguard/internal/remedy/rewire"
@@ -34,7 +32,7 @@ func (g *Guard) stepRotate(ctx context.Context, partition string, s *saga) error
 			return err
 		}
 		if held != "" {
-			s.Phase, s.Why = phaseStopped, "not started: "+held
+			s.stop("not started: "+held, g.Now())
 			return nil
 		}
 		if err := g.countRotation(ctx, s.Plan); err != nil {
@@ -50,7 +48,7 @@ func (g *Guard) stepRotate(ctx context.Context, partition string, s *saga) error
 		s.Phase, s.New, s.MadeAt, s.NextAt = phaseFollow, out.Result, g.Now().UTC(), g.Now().UTC()
 		s.Why = "version " + out.Result + " was made and read back"
 	case remedy.Failed:
-		s.Phase, s.Why = phaseStopped, out.Why
+		s.stop(out.Why, out.At)
 	case remedy.Again:
 		s.NextAt, s.Why = out.At.UTC(), out.Why
 	}
@@ -104,7 +102,7 @@ func (g *Guard) stepFollow(ctx context.Context, s *saga) error {
 				f.By = "adopted"
 			}
 		case remedy.Failed:
-			s.Phase, s.Why = phaseStopped, fmt.Sprintf("%s: %s; it and the clusters after it stay on the old version, which is still enabled", f.Cluster, out.Why)
+			s.stop(fmt.Sprintf("%s: %s; it and the clusters after it stay on the old version, which is still enabled", f.Cluster, out.Why), out.At)
 			return nil
 		case remedy.Again:
 			moving = moving || patch
@@ -131,7 +129,7 @@ func (g *Guard) stepFollower(ctx context.Context, s *saga, f *follower, patch bo
 	if !patch {
 		return g.watchAdoption(ctx, id, from, to)
 	}
-	partition := incident.Partition(event.Subject{Kind: event.SubjectCluster, ID: id.Key()})
+	partition := clusterPartition(id)
 	effect := rewire.Effect(g.Clusters, id, from, to, s.Plan.ID, partition)
 	begun, err := remedy.Begun(ctx, g.State, partition, effect.Key)
 	if err != nil {

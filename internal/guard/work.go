@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"cmkguard/internal/canonical"
@@ -20,13 +21,16 @@ func (g *Guard) Work(ctx context.Context, raw []byte) error {
 	if err != nil {
 		return g.Poison(ctx, WorkQueue, err.Error(), raw)
 	}
-	err = g.workOn(ctx, m)
+	touched, err := g.workOn(ctx, m)
+	var unrecorded *recordError
+	if errors.As(err, &unrecorded) {
+		s, _ := m.signal(g.Cloud)
+		g.tellUnrecorded(ctx, s, err)
+	}
 	switch {
 	case err == nil:
 	case fault.Is(err, fault.Invalid):
 		err = g.Poison(ctx, WorkQueue, err.Error(), raw)
-	case m.Kind == kindTend:
-		return err
 	default:
 		m.Tries++
 		err = g.send(ctx, m, max(backoff(m.Tries), fault.RetryAfter(err)))
@@ -34,22 +38,19 @@ func (g *Guard) Work(ctx context.Context, raw []byte) error {
 	if err != nil {
 		return err
 	}
-	if m.Kind == kindTend || g.Tend(ctx) == nil {
-		return nil
-	}
-	// The work is done and recorded; only its tidying failed. Its partitions
-	// stay on the agenda, and a message of its own comes back for them.
-	return g.send(ctx, message{Kind: kindTend}, backoff(1))
+	return g.tidy(ctx, touched)
 }
 
-func (g *Guard) workOn(ctx context.Context, m message) error {
+// workOn does what the message asks and returns the partitions that it may have
+// written to.
+func (g *Guard) workOn(ctx context.Context, m message) ([]string, error) {
 	switch m.Kind {
 	case kindSignal:
 		return g.runSignal(ctx, m.Partition, m.Tries >= unknownTries)
 	case kindSaga:
 		return g.runSaga(ctx, m.Partition, m.ID, m.Seq)
 	}
-	return g.Tend(ctx)
+	return []string{m.Partition}, nil
 }
 
 // unknownTries is how often a signal comes back because nobody could be seen to
@@ -58,31 +59,32 @@ const unknownTries = 8
 
 // runSignal reads the wiring of every cluster that the signal's subject
 // touches, judges, and brings incidents, plans and alerts up to date.
-func (g *Guard) runSignal(ctx context.Context, partition string, lastTry bool) error {
-	row, ok, err := g.State.Get(ctx, partition, signalRow)
+func (g *Guard) runSignal(ctx context.Context, partition string, lastTry bool) ([]string, error) {
+	row, ok, err := g.get(ctx, partition, signalRow)
 	if err != nil || !ok {
-		return err // a message without its signal is a leftover
+		return nil, err // a message without its signal is a leftover
 	}
 	var st storedSignal
 	if err := json.Unmarshal(row.Value, &st); err != nil {
-		return fault.New(fault.Invalid, "guard.runSignal", "stored signal %s: %w", partition, err)
+		return nil, fault.New(fault.Invalid, "guard.runSignal", "stored signal %s: %w", partition, err)
 	}
 	if st.State == signalDone {
-		return nil
+		return nil, nil
 	}
-	if err := g.assess(ctx, st.Signal, lastTry); err != nil {
-		return err
+	touched, err := g.assess(ctx, st.Signal, lastTry)
+	if err != nil {
+		return touched, err
 	}
 	st.State = signalDone
 	raw, err := canonical.JSON(st)
 	if err != nil {
-		return err
+		return touched, err
 	}
 	_, err = g.State.Apply(ctx, partition, []store.Op{{Kind: store.Replace, Key: signalRow, Value: raw, ETag: row.ETag}})
 	if fault.Is(err, fault.Conflict) {
-		return nil // another worker finished the same signal
+		return touched, nil // another worker finished the same signal
 	}
-	return err
+	return touched, asRecordError(err)
 }
 
 // signalEntry is the record of a signal that was worked on.

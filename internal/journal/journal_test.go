@@ -303,17 +303,93 @@ func TestCommitSettlesALostAnswerAndRefusesAFalseCondition(t *testing.T) {
 	}
 }
 
-func TestCloseKeepsAPartitionThatWasTouched(t *testing.T) {
+func nothingLeft(context.Context, string) (bool, error) { return false, nil }
+
+func marks(t *testing.T, rec *journal.Recorder) []journal.Mark {
+	t.Helper()
+	var out []journal.Mark
+	if err := rec.Each(ctx, func(m journal.Mark) error { out = append(out, m); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestStrikeKeepsAPartitionThatWasCommittedTo(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	k.commit(t, "p", 1)
 	rec := journal.NewRecorder(k.b.State, "test", k.clock)
-	marks, err := rec.Open(ctx, 10)
-	if err != nil || len(marks) != 1 {
-		t.Fatal(marks, err)
-	}
+	old := marks(t, rec)
 	k.commit(t, "p", 1)
-	if err := rec.Close(ctx, marks[0]); !fault.Is(err, fault.Conflict) {
-		t.Fatalf("%v, want conflict", err)
+	if err := rec.Strike(ctx, old[0], nothingLeft); err != nil {
+		t.Fatal(err)
+	}
+	now := marks(t, rec)
+	if len(now) != 1 {
+		t.Fatalf("%d marks, want 1: a stale mark was struck off", len(now))
+	}
+	if err := rec.Strike(ctx, now[0], nothingLeft); err != nil || len(marks(t, rec)) != 0 {
+		t.Fatalf("%v, %d marks, want none: nothing is left", err, len(marks(t, rec)))
+	}
+}
+
+// between runs do before every batch of partition p.
+type between struct {
+	store.State
+	do func()
+}
+
+func (b between) Apply(ctx context.Context, partition string, ops []store.Op) ([]string, error) {
+	if partition == "p" {
+		b.do()
+	}
+	return b.State.Apply(ctx, partition, ops)
+}
+
+func TestStrikeWaitsForACommitThatWasAnnounced(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	rec := journal.NewRecorder(k.b.State, "test", k.clock)
+	struck := 0
+	late := journal.NewRecorder(between{k.b.State, func() {
+		for _, m := range marks(t, rec) { // the partition is still empty
+			struck++
+			if err := rec.Strike(ctx, m, nothingLeft); err != nil {
+				t.Error(err)
+			}
+		}
+	}}, "test", k.clock)
+	if err := late.Commit(ctx, "p", []journal.Entry{{Kind: journal.KindNote}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(marks(t, rec)); n != 1 || struck == 0 {
+		t.Fatalf("%d marks after %d strikes: the entry is on nobody's agenda", n, struck)
+	}
+	k.fold(t)
+	if r := k.verify(t, k.b.Log, nil); r.Size != 1 {
+		t.Fatalf("%d entries sealed, want 1", r.Size)
+	}
+}
+
+func TestAnAnnouncementOfACrashedCommitExpires(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	rec := journal.NewRecorder(k.b.State, "test", k.clock)
+	dead := journal.NewRecorder(between{k.b.State, func() { panic("killed") }}, "test", k.clock)
+	func() {
+		defer func() { _ = recover() }()
+		_ = dead.Commit(ctx, "p", []journal.Entry{{Kind: journal.KindNote}})
+	}()
+	for range 2 {
+		if err := rec.Strike(ctx, marks(t, rec)[0], nothingLeft); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(marks(t, rec)) != 1 {
+		t.Fatal("struck off while its batch might still land")
+	}
+	k.now = k.now.Add(11 * time.Minute)
+	if err := rec.Strike(ctx, marks(t, rec)[0], nothingLeft); err != nil || len(marks(t, rec)) != 0 {
+		t.Fatalf("%v: it stays on the agenda for ever", err)
 	}
 }

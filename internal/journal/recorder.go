@@ -50,15 +50,19 @@ func (r *Recorder) Commit(ctx context.Context, partition string, entries []Entry
 	if len(entries)+len(ops) == 0 {
 		return nil
 	}
-	if err := r.touch(ctx, partition); err != nil {
-		return err
-	}
+	nonce := rand.Text()[:16] // a name, which decides nothing: it need not be injected
+	var at time.Time
 	for range maxAttempts {
+		if now := r.now(); at.IsZero() || now.Sub(at) > announceAgain {
+			if err := r.announce(ctx, partition, nonce); err != nil {
+				return err
+			}
+			at = now
+		}
 		before, err := r.head(ctx, partition)
 		if err != nil {
 			return err
 		}
-		nonce := rand.Text()[:16] // a name, which decides nothing: it need not be injected
 		batch, err := r.batch(partition, before, nonce, entries, ops)
 		if err != nil {
 			return err

@@ -186,9 +186,6 @@ func orSelf(s, other string) string {
 	return s
 }
 
-// followChecks must be ok for a cluster to be moved or to be left to move.
-var followChecks = [...]string{"CMK-004", "CMK-005", "CMK-006", "CMK-007", "CMK-010", "CMK-011", "CMK-014", "CMK-016", "CMK-050"}
-
 // gateFollow holds unless every cluster could follow: running, well wired, its
 // identity able to unwrap. Unknown holds like broken.
 func gateFollow(p Plan, f Facts, in Inputs) Ruling {
@@ -210,11 +207,12 @@ func gateFollow(p Plan, f Facts, in Inputs) Ruling {
 	return allow(name, "every cluster is Running, well wired, and its identity can unwrap")
 }
 
+// isFollowCheck names the checks that must be ok for a cluster to be moved or
+// to be left to move.
 func isFollowCheck(id string) bool {
-	for _, c := range followChecks {
-		if c == id {
-			return true
-		}
+	switch id {
+	case "CMK-004", "CMK-005", "CMK-006", "CMK-007", "CMK-010", "CMK-011", "CMK-014", "CMK-016", "CMK-050":
+		return true
 	}
 	return false
 }

@@ -73,7 +73,7 @@ func readURL(n node) string {
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "":
 		n.problem("is no URL: want https://HOST/PATH")
-	case u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
 		n.problem("is not https: alerts name keys and clusters; want https:// (http only to this machine)")
 	case u.User != nil || hasSecretParameter(u):
 		n.problem("holds a secret: want the URL without it and secretRef: NAME of the setting that holds it; replace the secret, it was in a file")

@@ -28,7 +28,7 @@ type entry struct {
 func (n node) problem(format string, args ...any) { n.out.add(n.line, n.path, format, args...) }
 
 func (n node) child(name string, line int, value ast.Node) node {
-	path := name
+	var path string
 	switch {
 	case strings.HasPrefix(name, "["), n.path == "":
 		path = n.path + name

@@ -92,7 +92,7 @@ func checkPattern(s string) error {
 	case odd >= 0 || len(s) > 1024:
 		return fmt.Errorf("%q is no pattern: want a name in which * is the only wildcard", clip(s))
 	case strings.Contains(s, "/") && !strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "*"):
-		return fmt.Errorf("%q is neither a name nor an ARM id: want NAME or /subscriptions/...", clip(s))
+		return fmt.Errorf("%q is neither a name nor an ARM id: want NAME or /subscriptions/ID/resourceGroups/NAME and so on", clip(s))
 	}
 	return nil
 }

@@ -41,7 +41,10 @@ type Effect struct {
 	Text      string // one line for the record: what would be done
 	Budget    time.Duration
 	Quiet     time.Duration
-	Tries     int // attempts that may be sent in all
+	Tries     int // attempts that may be sent before it has failed
+	// Rest is how long a failed effect lies before it may be begun afresh.
+	// Zero: never.
+	Rest time.Duration
 	// Look reads the live world. since is when this effect was first reserved,
 	// or zero while no request of ours can have been sent: then whatever
 	// changed was somebody else's doing.
@@ -59,7 +62,7 @@ type Status string
 const (
 	Settled Status = "settled" // done; Result holds what it came to
 	Again   Status = "again"   // call Step again at At
-	Failed  Status = "failed"  // will not be tried again; Why says why
+	Failed  Status = "failed"  // given up; Why says why, At from when it may be begun afresh (zero: never)
 )
 
 // Outcome is the answer of a Step.
@@ -79,9 +82,9 @@ type intent struct {
 	Reserved  time.Time `json:"reserved"`
 	Deadline  time.Time `json:"deadline"` // of the attempt in flight
 	Attempt   int       `json:"attempt"`
-	State     string    `json:"state"` // reserved, acted, idle, settled, failed
+	State     string    `json:"state"` // reserved, acted, idle, settled, failed, stopped
 	Token     string    `json:"token,omitempty"`
-	RetryAt   time.Time `json:"retryAt"`
+	RetryAt   time.Time `json:"retryAt"` // idle: the next attempt; failed: the next beginning
 	Result    string    `json:"result,omitempty"`
 	Why       string    `json:"why,omitempty"`
 }
@@ -99,7 +102,8 @@ const (
 	stateActed    = "acted"    // the request was accepted; the effect is awaited
 	stateIdle     = "idle"     // the last attempt certainly did nothing
 	stateSettled  = "settled"
-	stateFailed   = "failed"
+	stateFailed   = "failed"  // errors, and no effect
+	stateStopped  = "stopped" // the world is not as the plan knew it: never again
 )
 
 // Recorder commits entries and state in one batch (journal.Recorder).
@@ -133,8 +137,15 @@ func (r *Runner) Step(ctx context.Context, e Effect) (Outcome, error) {
 	switch it.State {
 	case stateSettled:
 		return Outcome{Status: Settled, Result: it.Result}, nil
-	case stateFailed:
+	case stateStopped:
 		return Outcome{Status: Failed, Why: it.Why}, nil
+	case stateFailed:
+		if it.RetryAt.IsZero() || r.Now().Before(it.RetryAt) {
+			return Outcome{Status: Failed, Why: it.Why, At: it.RetryAt}, nil
+		}
+		// A new beginning: nothing of the old attempts can be under way, so
+		// what changed in the world meanwhile is not taken for ours.
+		return r.attempt(ctx, e, intent{Schema: 1, Key: e.Key, Reserved: r.Now().UTC()}, row.ETag)
 	case stateReserved:
 		// Somebody's request may be under way, ours from before a crash or
 		// another worker's. Wait it out, then believe only the world.
@@ -155,7 +166,7 @@ func (r *Runner) look(ctx context.Context, e Effect, it intent, etag string) (Ou
 		done, err := e.Poll(ctx, it.Token)
 		switch {
 		case fault.Is(err, fault.Conflict):
-			return r.end(ctx, e, it, etag, stateFailed, err.Error())
+			return r.fail(ctx, e, it, etag, err.Error())
 		case err != nil:
 			return Outcome{}, err
 		case !done:
@@ -171,11 +182,11 @@ func (r *Runner) look(ctx context.Context, e Effect, it intent, etag string) (Ou
 	case s.Busy != "":
 		return r.later(s.Busy), nil
 	case s.Stop != "":
-		return r.end(ctx, e, it, etag, stateFailed, s.Stop)
+		return r.stop(ctx, e, it, etag, s.Stop)
 	case it.State == stateActed:
 		return r.later("accepted, not yet visible"), nil
 	case it.Attempt >= e.Tries:
-		return r.end(ctx, e, it, etag, stateFailed, "no effect after the last of the allowed attempts")
+		return r.fail(ctx, e, it, etag, "no effect after the last of the allowed attempts")
 	}
 	return r.attempt(ctx, e, it, etag)
 }
@@ -202,11 +213,17 @@ func (r *Runner) attempt(ctx context.Context, e Effect, it intent, etag string) 
 	case s.Done:
 		return r.settle(ctx, e, it, etag, s.Result)
 	case s.Stop != "":
-		return r.end(ctx, e, it, etag, stateFailed, s.Stop)
+		return r.stop(ctx, e, it, etag, s.Stop)
 	case s.Busy != "":
 		return r.idle(ctx, e, it, etag, fault.New(fault.Transient, "remedy", "%s", s.Busy))
 	}
-	actCtx, cancel := context.WithTimeout(ctx, e.Budget)
+	// A process that stalled (a paused VM) past its deadline must not send: by
+	// now others may have waited it out.
+	left := it.Deadline.Sub(r.Now())
+	if left <= 0 {
+		return r.idle(ctx, e, it, etag, fault.New(fault.Transient, "remedy", "stalled past the deadline before anything was sent"))
+	}
+	actCtx, cancel := context.WithTimeout(ctx, left)
 	token, err := e.Act(actCtx, it.RequestID)
 	cancel()
 	if err != nil {
@@ -226,11 +243,11 @@ func (r *Runner) afterError(ctx context.Context, e Effect, it intent, etag strin
 	switch fault.KindOf(err) {
 	case fault.Transient, fault.Conflict:
 		if it.Attempt >= e.Tries {
-			return r.end(ctx, e, it, etag, stateFailed, err.Error())
+			return r.fail(ctx, e, it, etag, err.Error())
 		}
 		return r.idle(ctx, e, it, etag, err)
 	case fault.Denied, fault.Invalid:
-		return r.end(ctx, e, it, etag, stateFailed, err.Error())
+		return r.fail(ctx, e, it, etag, err.Error())
 	case fault.Unknown:
 	}
 	// It may have happened or may yet. The reservation stays; after the quiet
@@ -259,12 +276,27 @@ func (r *Runner) settle(ctx context.Context, e Effect, it intent, etag, result s
 	return Outcome{Status: Settled, Result: result}, nil
 }
 
-func (r *Runner) end(ctx context.Context, e Effect, it intent, etag, state, why string) (Outcome, error) {
-	it.State, it.Why, it.Token = state, why, ""
+// fail gives up after errors; after a rest the effect may be begun afresh.
+func (r *Runner) fail(ctx context.Context, e Effect, it intent, etag, why string) (Outcome, error) {
+	it.State, it.RetryAt = stateFailed, time.Time{}
+	if e.Rest > 0 {
+		it.RetryAt = r.Now().Add(e.Rest).UTC()
+	}
+	return r.end(ctx, e, it, etag, why)
+}
+
+// stop gives up for good: the world is neither as the plan knew it nor as wanted.
+func (r *Runner) stop(ctx context.Context, e Effect, it intent, etag, why string) (Outcome, error) {
+	it.State, it.RetryAt = stateStopped, time.Time{}
+	return r.end(ctx, e, it, etag, why)
+}
+
+func (r *Runner) end(ctx context.Context, e Effect, it intent, etag, why string) (Outcome, error) {
+	it.Why, it.Token = why, ""
 	if _, err := r.write(ctx, e, it, etag, r.outcomeEntry(e, it, "not done: "+why)); err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{Status: Failed, Why: why}, nil
+	return Outcome{Status: Failed, Why: why, At: it.RetryAt}, nil
 }
 
 func (r *Runner) outcomeEntry(e Effect, it intent, text string) journal.Entry {
@@ -347,8 +379,17 @@ func Made(ctx context.Context, state store.State, partition, remedyName string, 
 	return out, nil
 }
 
-// Begun reports whether an intent under the key was ever reserved.
+// Begun reports whether an intent under the key is reserved: the gates were
+// asked, and what was begun is brought to its end. One that failed and may be
+// begun afresh is not begun.
 func Begun(ctx context.Context, state store.State, partition, key string) (bool, error) {
-	_, ok, err := state.Get(ctx, partition, intentRow(key))
-	return ok, err
+	row, ok, err := state.Get(ctx, partition, intentRow(key))
+	if err != nil || !ok {
+		return false, err
+	}
+	var it intent
+	if err := json.Unmarshal(row.Value, &it); err != nil {
+		return false, fault.New(fault.Invalid, "remedy.Begun", "intent %s: %w", key, err)
+	}
+	return it.State != stateFailed || it.RetryAt.IsZero(), nil
 }

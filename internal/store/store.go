@@ -16,13 +16,13 @@ import (
 	"cmkguard/internal/fault"
 )
 
-// Limits of Azure Storage that every adapter enforces (design: Table entity
-// group transactions hold 100 operations and 4 MiB; queue messages 48 KiB
-// after base64, hidden for 7 days at most; an append blob has 50,000 blocks
-// of at most 4 MiB).
+// Limits of Azure Storage that every adapter enforces: Table entity group
+// transactions hold 100 operations and 4 MiB of request, in which values stand
+// as base64; queue messages 48 KiB after base64, hidden for 7 days at most; an
+// append blob has 50,000 blocks of at most 4 MiB.
 const (
 	MaxBatchOps     = 100
-	MaxBatchBytes   = 4 << 20
+	MaxBatchBytes   = 5 << 19 // 2.5 MiB, which is 3.4 MiB in base64
 	MaxValueBytes   = 512 << 10
 	MaxKeyBytes     = 512
 	MaxMessageBytes = 48 << 10

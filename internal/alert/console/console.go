@@ -55,6 +55,7 @@ func sgr(a alert.Alert) string {
 		return "\x1b[1;31m"
 	case "medium":
 		return "\x1b[1;33m"
+	case "low", "info":
 	}
 	return "\x1b[1;36m"
 }

@@ -51,7 +51,7 @@ func New(rawURL, secret string, now func() time.Time) (*Channel, error) {
 	if err != nil || u.Host == "" || u.User != nil {
 		return nil, fault.New(fault.Invalid, op, "url is not https://HOST/PATH without a password")
 	}
-	if u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
 		return nil, fault.New(fault.Invalid, op, "url %s://%s: want https (http only to a loopback address)", u.Scheme, u.Host)
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))

@@ -77,6 +77,9 @@ func ReadRetry() policy.RetryOptions {
 func (p Profile) ClientOptions(retry policy.RetryOptions) azcore.ClientOptions {
 	o := p.authOptions(retry)
 	o.PerCallPolicies = []policy.Policy{hostGuard{p}}
+	if p.gate != nil {
+		o.PerRetryPolicies = []policy.Policy{gatePolicy{p, p.gate}}
+	}
 	return o
 }
 

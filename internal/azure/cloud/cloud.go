@@ -24,6 +24,7 @@ type Profile struct {
 	Token    string            // static test token; "" asks Azure for tokens
 	ClockURL string            // replaces the wall clock; "" is the wall clock
 
+	gate  Gate           // nil: services are called as often as anybody likes
 	roots *x509.CertPool // CAFile on top of the system's roots; nil is the system's
 }
 

@@ -105,7 +105,7 @@ func (c *Client) Poll(ctx context.Context, resumeToken string) (done bool, err e
 	if err != nil {
 		return false, fault.New(fault.Invalid, op, "not a resume token of an update: %w", err)
 	}
-	if _, err := poller.Poll(ctx); err != nil {
+	if _, err := poller.Poll(ctx); err != nil { //nolint:bodyclose // the SDK reads and closes it
 		return false, azfault.Read(op, err)
 	}
 	if !poller.Done() {

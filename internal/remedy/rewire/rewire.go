@@ -25,6 +25,7 @@ const (
 	Budget = 45 * time.Second
 	Quiet  = 2 * time.Minute
 	Tries  = 3
+	Rest   = 6 * time.Hour
 )
 
 // Clusters reads and rewires clusters.
@@ -45,7 +46,7 @@ func Effect(cl Clusters, id azureid.Resource, from, to azureid.Key, ref, partiti
 		Key:       plan.EffectKey(plan.Rewire, id.Key(), to.Version),
 		Subject:   "cluster:" + id.Key(), Ref: ref,
 		Text:   fmt.Sprintf("point %s at version %s", id.Name(), to.Version),
-		Budget: Budget, Quiet: Quiet, Tries: Tries,
+		Budget: Budget, Quiet: Quiet, Tries: Tries, Rest: Rest,
 		Look: func(ctx context.Context, _ time.Time) (remedy.Sight, error) {
 			s, c, err := Look(ctx, cl, id, from, to)
 			last = c

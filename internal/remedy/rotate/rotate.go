@@ -23,6 +23,7 @@ const (
 	Budget = 30 * time.Second
 	Quiet  = 5 * time.Minute
 	Tries  = 2
+	Rest   = 6 * time.Hour
 )
 
 // Vault reads a key's versions and rotates it.
@@ -40,7 +41,7 @@ func Effect(v Vault, p plan.Plan, partition string) remedy.Effect {
 		Key:       plan.EffectKey(plan.Rotate, base.ID(), base.Version),
 		Subject:   p.Subject.String(), Ref: p.ID,
 		Text:   "rotate " + base.String(),
-		Budget: Budget, Quiet: Quiet, Tries: Tries,
+		Budget: Budget, Quiet: Quiet, Tries: Tries, Rest: Rest,
 		Look: func(ctx context.Context, since time.Time) (remedy.Sight, error) { return look(ctx, v, base, since) },
 		Act: func(ctx context.Context, requestID string) (string, error) {
 			_, err := v.Rotate(ctx, base.Base(), requestID)

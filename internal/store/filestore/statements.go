@@ -34,7 +34,7 @@ func prepare(ctx context.Context, c *sql.Conn) (statements, error) {
 		{&s.logGrow, `INSERT INTO logs VALUES (?,?,1) ON CONFLICT DO UPDATE SET size=excluded.size, blocks=blocks+1`},
 		{&s.logAdd, `INSERT INTO log (log, at, data) VALUES (?,?,?)`},
 	} {
-		stmt, err := c.PrepareContext(ctx, p.text)
+		stmt, err := c.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // kept for the store's life; close closes them all
 		if err != nil {
 			return s, errors.Join(err, s.close())
 		}

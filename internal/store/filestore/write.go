@@ -100,7 +100,7 @@ func (s *Store) commit(ctx context.Context, batch []*request) error {
 func (s *Store) one(ctx context.Context, r *request) error {
 	if r.ctx.Err() != nil {
 		r.err = notDone{r.ctx.Err()}
-		return nil
+		return nil //nolint:nilerr // the request's error, told to its sender; the transaction goes on
 	}
 	if _, err := s.writer.ExecContext(ctx, "SAVEPOINT one"); err != nil {
 		return err

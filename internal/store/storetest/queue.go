@@ -13,14 +13,14 @@ import (
 
 func (k *kit) put(t *testing.T, body string, delay time.Duration) {
 	t.Helper()
-	if err := k.Queue.Put(k.ctx, "q", []byte(body), delay); err != nil {
+	if err := k.Queue.Put(k.ctx, k.queue, []byte(body), delay); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (k *kit) take(t *testing.T, n int) []store.Message {
 	t.Helper()
-	return must[[]store.Message](t)(k.Queue.Take(k.ctx, "q", n, time.Minute))
+	return must[[]store.Message](t)(k.Queue.Take(k.ctx, k.queue, n, k.minute))
 }
 
 func hidden(t *testing.T, k *kit) {
@@ -29,28 +29,35 @@ func hidden(t *testing.T, k *kit) {
 	}
 	start := k.time
 	k.put(t, "now", 0)
-	k.put(t, "later", 10*time.Minute)
+	k.put(t, "later", 3*k.minute)
 	first := k.take(t, 5)
-	if len(first) != 1 || string(first[0].Body) != "now" || first[0].Dequeued != 1 || !first[0].Inserted.Equal(start) {
+	if len(first) != 1 || string(first[0].Body) != "now" || first[0].Dequeued != 1 {
 		t.Fatalf("%+v, want only what is due", first)
 	}
-	k.time = start.Add(59 * time.Second)
+	if !k.wall && !first[0].Inserted.Equal(start) || time.Since(first[0].Inserted) > time.Hour && k.wall {
+		t.Fatalf("inserted %s, put %s", first[0].Inserted, start)
+	}
+	early, late := time.Nanosecond, time.Duration(0) // how near the moment a look may be
+	if k.wall {
+		early, late = k.minute/2, k.minute/2
+	}
+	k.pass(k.minute - early)
 	if got := k.take(t, 5); len(got) != 0 {
 		t.Fatalf("%+v is taken twice while it is hidden", got)
 	}
-	k.time = start.Add(time.Minute)
+	k.pass(early + late)
 	again := k.take(t, 5)
 	if len(again) != 1 || again[0].ID != first[0].ID || again[0].Dequeued != 2 || again[0].Receipt == first[0].Receipt {
 		t.Fatalf("%+v, want the same message a second time", again)
 	}
-	if err := k.Queue.Done(k.ctx, "q", again[0]); err != nil {
+	if err := k.Queue.Done(k.ctx, k.queue, again[0]); err != nil {
 		t.Fatal(err)
 	}
-	k.time = start.Add(10*time.Minute - time.Nanosecond)
+	k.pass(2*k.minute - early - late - late/2)
 	if got := k.take(t, 5); len(got) != 0 {
 		t.Fatalf("%+v, want nothing: one is done and one delayed", got)
 	}
-	k.time = start.Add(10 * time.Minute)
+	k.pass(early + late + late)
 	if got := k.take(t, 5); len(got) != 1 || string(got[0].Body) != "later" {
 		t.Fatalf("%+v, want the delayed one", got)
 	}
@@ -59,31 +66,31 @@ func hidden(t *testing.T, k *kit) {
 func staleReceipts(t *testing.T, k *kit) {
 	k.put(t, "m", 0)
 	stale := k.take(t, 1)[0]
-	k.time = k.time.Add(time.Minute)
+	k.pass(k.minute + k.minute/4)
 	fresh := k.take(t, 1)[0]
-	want(t, k.Queue.Done(k.ctx, "q", stale), fault.Conflict, "a receipt from before it was taken again")
-	want(t, k.Queue.Done(k.ctx, "other", fresh), fault.Conflict, "a receipt of another queue")
+	want(t, k.Queue.Done(k.ctx, k.queue, stale), fault.Conflict, "a receipt from before it was taken again")
+	want(t, k.Queue.Done(k.ctx, k.queue+"-other", fresh), fault.Conflict, "a receipt of another queue")
 	for _, forged := range []string{"", "x", "1-", "-1", fresh.Receipt + "0"} {
 		m := fresh
 		m.Receipt = forged
-		want(t, k.Queue.Done(k.ctx, "q", m), fault.Conflict, "receipt "+forged)
+		want(t, k.Queue.Done(k.ctx, k.queue, m), fault.Conflict, "receipt "+forged)
 	}
-	if err := k.Queue.Done(k.ctx, "q", fresh); err != nil {
+	if err := k.Queue.Done(k.ctx, k.queue, fresh); err != nil {
 		t.Fatal(err)
 	}
-	want(t, k.Queue.Done(k.ctx, "q", fresh), fault.Conflict, "a message that is done")
+	want(t, k.Queue.Done(k.ctx, k.queue, fresh), fault.Conflict, "a message that is done")
 }
 
 func queueLimits(t *testing.T, k *kit) {
 	fits := bytes.Repeat([]byte("x"), store.MaxMessageBytes/4*3)
-	want(t, k.Queue.Put(k.ctx, "q", append(fits, 'x'), 0), fault.Invalid, "a message too large in base64")
-	want(t, k.Queue.Put(k.ctx, "q", nil, -1), fault.Invalid, "a delay below 0")
-	want(t, k.Queue.Put(k.ctx, "q", nil, store.MaxDelay+1), fault.Invalid, "a delay above 7 days")
+	want(t, k.Queue.Put(k.ctx, k.queue, append(fits, 'x'), 0), fault.Invalid, "a message too large in base64")
+	want(t, k.Queue.Put(k.ctx, k.queue, nil, -1), fault.Invalid, "a delay below 0")
+	want(t, k.Queue.Put(k.ctx, k.queue, nil, store.MaxDelay+1), fault.Invalid, "a delay above 7 days")
 	for _, c := range []struct {
 		n      int
 		hidden time.Duration
 	}{{0, time.Minute}, {1, 0}, {1, time.Second - 1}, {1, store.MaxDelay + 1}} {
-		_, err := k.Queue.Take(k.ctx, "q", c.n, c.hidden)
+		_, err := k.Queue.Take(k.ctx, k.queue, c.n, c.hidden)
 		want(t, err, fault.Invalid, fmt.Sprint("Take ", c))
 	}
 	k.put(t, string(fits), store.MaxDelay)
@@ -110,7 +117,7 @@ func competing(t *testing.T, k *kit) {
 	for range 6 {
 		wg.Go(func() {
 			for {
-				got, err := k.Queue.Take(k.ctx, "q", 3, time.Minute)
+				got, err := k.Queue.Take(k.ctx, k.queue, 3, time.Minute)
 				if err != nil {
 					t.Error(err)
 				}
@@ -118,7 +125,7 @@ func competing(t *testing.T, k *kit) {
 					return
 				}
 				for _, m := range got {
-					if err := k.Queue.Done(k.ctx, "q", m); err != nil {
+					if err := k.Queue.Done(k.ctx, k.queue, m); err != nil {
 						t.Error(err)
 					}
 					mu.Lock()

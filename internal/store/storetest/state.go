@@ -153,7 +153,7 @@ func batchLimits(t *testing.T, k *kit) {
 	for name, ops := range map[string][]store.Op{
 		"no operation":        {},
 		"101 operations":      many,
-		"more than 4 MiB":     heavy,
+		"too many bytes":      heavy,
 		"a value too large":   {{Kind: store.Insert, Key: "v", Value: append(big, 'x')}},
 		"one row twice":       {insert("a", "1"), insert("a", "2")},
 		"no kind":             {{Key: "a"}},

@@ -9,7 +9,9 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,8 +22,14 @@ import (
 // Opener makes an empty backend whose queue goes by the clock.
 type Opener func(t *testing.T, now func() time.Time) store.Backend
 
-// Run runs the whole suite.
-func Run(t *testing.T, open Opener) {
+// Run runs the whole suite on a backend that goes by the given clock.
+func Run(t *testing.T, open Opener) { run(t, open, time.Minute, false) }
+
+// RunReal runs the whole suite on a backend that has a clock of its own: where
+// time has to pass, it does.
+func RunReal(t *testing.T, open Opener) { run(t, open, 2*time.Second, true) }
+
+func run(t *testing.T, open Opener, minute time.Duration, wall bool) {
 	for name, test := range map[string]func(*testing.T, *kit){
 		"insert only if absent":           insertIfAbsent,
 		"replace only with the ETag":      replaceIfETag,
@@ -44,7 +52,9 @@ func Run(t *testing.T, open Opener) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, newKit(t, open))
+			k := newKit(t, open)
+			k.minute, k.wall = minute, wall
+			test(t, k)
 		})
 	}
 }
@@ -54,10 +64,24 @@ type kit struct {
 	ctx  context.Context
 	open Opener
 	time time.Time
+	// queue is a name that no other test uses.
+	queue string
+	// minute is the stretch for which messages are hidden; wall says that it
+	// passes by itself.
+	minute time.Duration
+	wall   bool
+}
+
+// pass lets the time go on.
+func (k *kit) pass(d time.Duration) {
+	if k.wall {
+		time.Sleep(d) // the backend's clock is nobody's to move
+	}
+	k.time = k.time.Add(d)
 }
 
 func newKit(t *testing.T, open Opener) *kit {
-	k := &kit{ctx: t.Context(), open: open, time: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)}
+	k := &kit{ctx: t.Context(), open: open, queue: "queue-" + strings.ToLower(rand.Text()[:10]), time: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)}
 	k.Backend = open(t, func() time.Time { return k.time })
 	return k
 }

@@ -1,4 +1,8 @@
-package main
+// Package hostproc runs the built binary as the Azure Functions host would: as
+// a child process with the host's environment, driven over HTTP in the host's
+// bytes, and ended with SIGKILL. The demo and the tests use it; nothing that
+// ships does.
+package hostproc
 
 import (
 	"bytes"
@@ -21,8 +25,9 @@ import (
 	"cmkguard/internal/localhost"
 )
 
-// child is the binary as the Functions host would run it.
-type child struct {
+// Child is the binary as the Functions host would run it. It is started,
+// killed and started again; its output is kept over all of them.
+type Child struct {
 	binary string
 	env    []string
 	port   string
@@ -42,17 +47,18 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-func newChild(binary string, env map[string]string) *child {
-	c := &child{binary: binary, out: &logBuffer{}}
+// New returns a Child of the binary with these settings; Start starts it.
+func New(binary string, env map[string]string) *Child {
+	c := &Child{binary: binary, out: &logBuffer{}}
 	for k, v := range env {
 		c.env = append(c.env, k+"="+v)
 	}
 	return c
 }
 
-// start runs the binary with the host's environment and waits until GET /
+// Start runs the binary with the host's environment and waits until GET /
 // answers, as the host does.
-func (c *child) start(ctx context.Context) error {
+func (c *Child) Start(ctx context.Context) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -67,29 +73,30 @@ func (c *child) start(ctx context.Context) error {
 	if err := c.cmd.Start(); err != nil {
 		return fmt.Errorf("%w (make build makes %s)", err, c.binary)
 	}
-	return until(ctx, "the handler answers GET /", func() (bool, error) {
+	return Until(ctx, "the handler answers GET /", func() (bool, error) {
 		resp, err := http.Get("http://127.0.0.1:" + c.port + "/")
 		if err != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // not yet
 		}
 		return true, resp.Body.Close()
 	})
 }
 
-// kill is SIGKILL: what the host does, and what a crash looks like.
-func (c *child) kill() {
+// Kill is SIGKILL: what the host does, and what a crash looks like.
+func (c *Child) Kill() {
 	_ = c.cmd.Process.Signal(syscall.SIGKILL)
 	_ = c.cmd.Wait()
 }
 
-func (c *child) stop() {
+// Stop kills what is still running.
+func (c *Child) Stop() {
 	if c.cmd != nil && c.cmd.ProcessState == nil {
-		c.kill()
+		c.Kill()
 	}
 }
 
-// event posts one Event Grid event in the host's bytes.
-func (c *child) event(ctx context.Context, event json.RawMessage) error {
+// Event posts one Event Grid event in the host's bytes.
+func (c *Child) Event(ctx context.Context, event json.RawMessage) error {
 	call := localhost.Call{Function: keyvaultevents.Name, UtcNow: time.Now().UTC(), RandGuid: uuid.NewString()}
 	body, err := localhost.EventGridEnvelope(call, keyvaultevents.Binding, event)
 	if err != nil {
@@ -98,15 +105,16 @@ func (c *child) event(ctx context.Context, event json.RawMessage) error {
 	return localhost.Post(ctx, http.DefaultClient, "http://127.0.0.1:"+c.port, keyvaultevents.Name, uuid.NewString(), body)
 }
 
-func (c *child) tail() string {
+// Tail returns the last lines that it printed.
+func (c *Child) Tail() string {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	lines := strings.Split(strings.TrimSpace(c.out.b.String()), "\n")
 	return "the handler's last lines:\n" + strings.Join(lines[max(0, len(lines)-40):], "\n")
 }
 
-// command runs the binary's command line on the demo's state.
-func (c *child) command(ctx context.Context, args ...string) (string, error) {
+// Command runs the binary's command line with the same settings.
+func (c *Child) Command(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, c.binary, args...)
 	cmd.Env = append(os.Environ(), c.env...)
 	out, err := cmd.CombinedOutput()
@@ -115,8 +123,8 @@ func (c *child) command(ctx context.Context, args ...string) (string, error) {
 
 var errTime = errors.New("it did not come to pass in 30 seconds")
 
-// until asks every 20 ms, for 30 seconds at most.
-func until(ctx context.Context, what string, ask func() (bool, error)) error {
+// Until asks every 20 ms, for 30 seconds at most.
+func Until(ctx context.Context, what string, ask func() (bool, error)) error {
 	end := time.Now().Add(30 * time.Second)
 	for {
 		ok, err := ask()

@@ -1,0 +1,147 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"cmkguard/internal/alert"
+	"cmkguard/internal/event"
+	"cmkguard/internal/fault"
+	"cmkguard/internal/journal"
+	"cmkguard/internal/risk"
+	"cmkguard/internal/store"
+)
+
+// Partitions of what is nobody's subject.
+const (
+	selfPartition   = "self"
+	poisonPartition = "poison"
+)
+
+const (
+	sagaGrace   = 2 * time.Minute // a step this late lost its message
+	orphanGrace = time.Minute
+	poisonQueue = WorkQueue + "-poison"
+	// poisonHidden is how long a message of the poison queue is ours.
+	poisonHidden = 5 * time.Minute
+)
+
+// Sweep picks up what was left behind: signals stored but never queued, saga
+// steps whose message was lost, messages that the host gave up, alerts due,
+// entries unsealed, and what was told while nothing could be recorded.
+func (g *Guard) Sweep(ctx context.Context) error {
+	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx), g.requeueSagas(ctx), g.drainPoison(ctx), g.Tend(ctx))
+	var unrecorded *recordError
+	if errors.As(err, &unrecorded) {
+		g.tellUnrecorded(ctx, event.Signal{}, err)
+	}
+	return err
+}
+
+func (g *Guard) requeueSignals(ctx context.Context) error {
+	return g.each(ctx, orphanShards, "", func(m store.Row) (bool, error) {
+		row, ok, err := g.get(ctx, m.Key, signalRow)
+		if err != nil {
+			return false, err
+		}
+		var st storedSignal
+		if ok && json.Unmarshal(row.Value, &st) == nil && g.Now().Sub(st.Received) < orphanGrace {
+			return true, nil // its intake may be under way
+		}
+		if ok {
+			if err := g.send(ctx, signalMessage(m.Key, st.Signal), 0); err != nil {
+				return false, err
+			}
+		}
+		return true, g.dropMark(ctx, orphanShards, m.Key)
+	})
+}
+
+func (g *Guard) requeueSagas(ctx context.Context) error {
+	return g.Rec.Each(ctx, func(m journal.Mark) error {
+		sagas, err := g.openSagas(ctx, m.Partition)
+		if err != nil {
+			return err
+		}
+		for _, s := range sagas {
+			if g.Now().Sub(s.NextAt) < sagaGrace {
+				continue
+			}
+			// A message too many finds its turn taken and does nothing.
+			if err := g.send(ctx, message{Kind: kindSaga, Partition: m.Partition, ID: s.Plan.ID, Seq: s.Seq}, 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// drainPoison empties the queue into which the host puts messages whose
+// invocations failed too often. One that we understand goes back to work, for
+// its payload is in state and only the invocation failed (killed, or storage
+// was gone); any other is kept as poison. Either is told.
+func (g *Guard) drainPoison(ctx context.Context) error {
+	for {
+		ms, err := g.Queue.Take(ctx, poisonQueue, store.MaxTake, poisonHidden)
+		if err != nil {
+			return asRecordError(err)
+		}
+		for _, m := range ms {
+			if err := g.drainOne(ctx, m); err != nil {
+				return err
+			}
+		}
+		if len(ms) < store.MaxTake {
+			return nil
+		}
+	}
+}
+
+func (g *Guard) drainOne(ctx context.Context, m store.Message) error {
+	parsed, err := decodeMessage(m.Body)
+	if err != nil {
+		err = g.Poison(ctx, poisonQueue, err.Error(), m.Body)
+	} else {
+		err = g.putBack(ctx, parsed)
+	}
+	if err != nil {
+		return err
+	}
+	if err := g.Queue.Done(ctx, poisonQueue, m); err != nil && !fault.Is(err, fault.Conflict) {
+		return asRecordError(err)
+	}
+	return nil
+}
+
+func (g *Guard) putBack(ctx context.Context, m message) error {
+	what := m.Kind + " " + m.ID + " " + m.Partition
+	a := alert.Alert{
+		ID: g.NewID(), DedupKey: "cmkguard/self/gave-up", GroupKey: "self", Lifecycle: alert.Notice, Severity: risk.Medium,
+		Title: "The host gave up a message of CMK Guard; it was put back to work", What: "work on " + what + " failed five times",
+		Subject: "scope:cmkguard", Since: g.Now().UTC(), Ref: m.Partition,
+		Next: []string{"Look at the app's log around this time: invocations of work were killed, timed out, or could not reach storage."},
+	}
+	entry := journal.Entry{Kind: journal.KindNote, Subject: a.Subject, Ref: m.Partition, Text: clip("put back to work: "+what, 500)}
+	if err := g.commit(ctx, selfPartition, []journal.Entry{entry}, g.outbox(a)...); err != nil {
+		return err
+	}
+	m.Tries++
+	return g.send(ctx, m, backoff(m.Tries))
+}
+
+// Announce records and alerts something about the guard itself: that it
+// observes only, and why. If it cannot be recorded, people are told directly.
+func (g *Guard) Announce(ctx context.Context, title, what string, next []string) error {
+	a := alert.Alert{
+		ID: g.NewID(), DedupKey: "cmkguard/self/" + store.Name("note", title+what), GroupKey: "self", Lifecycle: alert.Trigger,
+		Severity: risk.High, Title: title, What: what, Subject: "scope:cmkguard", Since: g.Now().UTC(), Ref: "start", Next: next,
+	}
+	entry := journal.Entry{Kind: journal.KindNote, Subject: a.Subject, Ref: a.Ref, Text: clip(title+": "+what, 1000)}
+	if err := g.commit(ctx, selfPartition, []journal.Entry{entry}, g.outbox(a)...); err != nil {
+		g.tellDirectly(ctx, a)
+		return err
+	}
+	return g.send(ctx, message{Kind: kindTend, Partition: selfPartition}, 0)
+}
