@@ -45,18 +45,18 @@ func (c *Client) IdentityUses(ctx context.Context, subscriptions []string) (map[
 }
 
 const topicsQuery = `resources | where type =~ 'microsoft.eventgrid/systemtopics'` +
-	` | extend source = tolower(tostring(properties.source)) | project id, source | order by id asc`
+	` | extend sourceId = tolower(tostring(properties.source)) | project id, sourceId | order by id asc`
 
 // Topics lists the Event Grid system topics by their source's id in lower case.
 func (c *Client) Topics(ctx context.Context, subscriptions []string) (map[string]azureid.Resource, error) {
-	rows, err := query[struct{ ID, Source string }](ctx, c, subscriptions, topicsQuery)
+	rows, err := query[struct{ ID, SourceID string }](ctx, c, subscriptions, topicsQuery)
 	out := map[string]azureid.Resource{}
 	for _, r := range rows {
 		id, err := azureid.ParseResource(r.ID)
 		if err != nil {
 			return nil, err
 		}
-		out[r.Source] = id
+		out[r.SourceID] = id
 	}
 	return out, err
 }
@@ -105,18 +105,18 @@ func orNull(s string) string {
 
 const policyQuery = `policyresources | where type =~ 'microsoft.policyinsights/policystates'` +
 	` | where properties.policyDefinitionName =~ '` + cmkPolicy + `'` +
-	` | extend resource = tolower(tostring(properties.resourceId)), compliance = tostring(properties.complianceState), assignment = tostring(properties.policyAssignmentId)` +
-	` | project id, resource, compliance, assignment | order by id asc`
+	` | extend resourceId = tolower(tostring(properties.resourceId)), compliance = tostring(properties.complianceState), assignment = tostring(properties.policyAssignmentId)` +
+	` | project id, resourceId, compliance, assignment | order by id asc`
 
 // PolicyStates lists the clusters' states under the policy that asks for a
 // customer-managed key, by the cluster's id in lower case. Of several assignments
 // one that is not complied with wins.
 func (c *Client) PolicyStates(ctx context.Context, subscriptions []string) (map[string]wiring.PolicyState, error) {
-	rows, err := query[struct{ ID, Resource, Compliance, Assignment string }](ctx, c, subscriptions, policyQuery)
+	rows, err := query[struct{ ID, ResourceID, Compliance, Assignment string }](ctx, c, subscriptions, policyQuery)
 	out := map[string]wiring.PolicyState{}
 	for _, r := range rows {
-		if old, ok := out[r.Resource]; !ok || strings.EqualFold(old.Compliance, "Compliant") {
-			out[r.Resource] = wiring.PolicyState{Compliance: r.Compliance, Assignment: r.Assignment}
+		if old, ok := out[r.ResourceID]; !ok || strings.EqualFold(old.Compliance, "Compliant") {
+			out[r.ResourceID] = wiring.PolicyState{Compliance: r.Compliance, Assignment: r.Assignment}
 		}
 	}
 	return out, err

@@ -62,7 +62,7 @@ func TestAssignmentsAreEverybodys(t *testing.T) {
 func TestPolicyStatesTakeTheWorst(t *testing.T) {
 	t.Parallel()
 	row := func(state string) string {
-		return `{"id":"/s","resource":"/c","compliance":"` + state + `","assignment":"/p"}`
+		return `{"id":"/s","resourceId":"/c","compliance":"` + state + `","assignment":"/p"}`
 	}
 	for _, list := range []string{row("Compliant") + "," + row("NonCompliant"), row("NonCompliant") + "," + row("Compliant")} {
 		c, _ := serve(t, rows(list))
@@ -95,7 +95,7 @@ func TestClassicAndTopics(t *testing.T) {
 	if err != nil || len(got) != 2 || got[0].Tags["env"] != "prod" || got[0].SKU != "Premium" || got[1].Tags != nil {
 		t.Errorf("%+v, %v", got, err)
 	}
-	c, _ = serve(t, rows(`{"id":"`+group+`Microsoft.EventGrid/systemTopics/t","source":"/kv"}`))
+	c, _ = serve(t, rows(`{"id":"`+group+`Microsoft.EventGrid/systemTopics/t","sourceId":"/kv"}`))
 	topics, err := c.Topics(context.Background(), []string{sub})
 	if err != nil || topics["/kv"].Name() != "t" {
 		t.Errorf("%+v, %v", topics, err)

@@ -35,7 +35,7 @@ func (r *Run) readDatabases(ctx context.Context, w *wiring.Wiring) {
 func (r *Run) readPolicy(ctx context.Context, w *wiring.Wiring) {
 	all := listed(r, r.around.policy, "graph policy states", func() (map[string]wiring.PolicyState, error) {
 		return r.src.Around.Lists.PolicyStates(ctx, r.subscriptions)
-	}, r.holds(ctx, "Microsoft.PolicyInsights/policyStates/read"))
+	}, r.holds(ctx, "Microsoft.PolicyInsights/policyStates/queryResults/read"))
 	state, ok := all.Value[w.ID.Key()]
 	if all.OK() && !ok {
 		w.Posture.Policy = wiring.NotThere[wiring.PolicyState](all.Call, all.At, "no state of the cluster under the policy")
