@@ -31,6 +31,9 @@ func (s *Sim) serveARM(w http.ResponseWriter, r *http.Request, c *Caller) {
 		armBadRequest("MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.").write(w)
 		return
 	}
+	if s.serveDocument(w, r, c, path) {
+		return
+	}
 	const authorization = "/providers/microsoft.authorization/"
 	switch i := strings.LastIndex(lower, authorization); {
 	case lower == "/providers/microsoft.resourcegraph/resources":

@@ -66,7 +66,7 @@ func (s *Sim) liveTables() map[string][]kqlRow {
 	for _, id := range slices.Sorted(maps.Keys(s.roles)) {
 		authorization = append(authorization, graphRow(definitionBody(s.roles[id]), s.o.TenantID))
 	}
-	return map[string][]kqlRow{"resources": resources, "authorizationresources": authorization}
+	return s.graphDocuments(map[string][]kqlRow{"resources": resources, "authorizationresources": authorization})
 }
 
 // graphRow is a resource as Resource Graph indexes it: the body with the

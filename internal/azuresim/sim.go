@@ -52,6 +52,7 @@ type Sim struct {
 	calls       []Call
 	published   []json.RawMessage
 	graphPast   []graphSnapshot // oldest first; kept only with a GraphLag
+	documents   documents
 }
 
 // New returns an empty world.

@@ -26,6 +26,22 @@ type Access struct {
 	Unwrap Answer
 	Why    []string // what gives, withholds or hides the access, in the order found
 	Excess []string // what it may do beyond the three, sorted; of direct grants
+
+	hidden string // which read behind the grants is missing, for the checks of how access is given
+}
+
+// AccessFacts are what an answer about access rests on. Groups are the object
+// ids of the groups that the principal is in; where they were not read, what a
+// group has is unknown.
+type AccessFacts struct {
+	Vault       wiring.Vault
+	Key         azureid.Key
+	PrincipalID string
+	TenantID    string
+	Groups      wiring.Fact[[]string]
+	Assignments wiring.Fact[[]wiring.RoleAssignment]
+	Definitions wiring.Fact[map[string]wiring.RoleDefinition]
+	Denies      wiring.Fact[[]wiring.DenyAssignment]
 }
 
 // Answer is OK if all three are, Broken if any is.
@@ -42,37 +58,52 @@ func worst(answers ...Answer) Answer {
 	return OK
 }
 
-// JudgeAccess answers whether the principal can get, wrap and unwrap with a key
-// in the vault. It follows the vault's permission model: access policies or
-// Azure RBAC, never both. In RBAC assignments add up over roles, every deny
-// assignment beats them, and nothing that it cannot evaluate (a condition, a
-// group whose members were not read, a grant too young to have spread, a role
-// definition not read) counts as granted or as refused. tenantID is the
-// principal's tenant.
-//
-// The facts' own age is the caller's to check.
+// JudgeAccess is AccessFacts.Judge where the principal's groups were not read.
 func JudgeAccess(v wiring.Vault, key azureid.Key, principalID, tenantID string,
 	assignments wiring.Fact[[]wiring.RoleAssignment], defs wiring.Fact[map[string]wiring.RoleDefinition],
 	denies wiring.Fact[[]wiring.DenyAssignment], now time.Time, lim Limits) Access {
-	switch {
-	case strings.Contains(key.Host, managedHSMInHost):
+	return AccessFacts{
+		Vault: v, Key: key, PrincipalID: principalID, TenantID: tenantID,
+		Assignments: assignments, Definitions: defs, Denies: denies,
+	}.Judge(now, lim)
+}
+
+// Judge answers whether the principal can get, wrap and unwrap with a key in the
+// vault. It follows the vault's permission model: access policies or Azure RBAC,
+// never both. In RBAC assignments add up over roles, every deny assignment beats
+// them, and nothing that it cannot evaluate (a condition, a group whose members
+// were not read, a grant too young to have spread, a role definition not read)
+// counts as granted or as refused. TenantID is the principal's tenant.
+//
+// The facts' own age is the caller's to check.
+func (f AccessFacts) Judge(now time.Time, lim Limits) Access {
+	switch v := f.Vault; {
+	case strings.Contains(f.Key.Host, managedHSMInHost):
 		return same(Unknown, "the key is in a Managed HSM, whose local role assignments are not read")
-	case principalID == "":
+	case f.PrincipalID == "":
 		return same(Unknown, "the identity's principal id is not known")
-	case v.ID.IsZero() || key.IsZero():
+	case v.ID.IsZero() || f.Key.IsZero():
 		return same(Unknown, "the vault or the key is not known")
-	case v.TenantID == "" || tenantID == "":
-		return same(Unknown, fmt.Sprintf("a tenant is not known: vault %q, identity %q", v.TenantID, tenantID))
-	case !strings.EqualFold(v.TenantID, tenantID):
-		return same(Broken, fmt.Sprintf("the vault trusts tenant %s, the identity is of tenant %s", v.TenantID, tenantID))
+	case v.TenantID == "" || f.TenantID == "":
+		return same(Unknown, fmt.Sprintf("a tenant is not known: vault %q, identity %q", v.TenantID, f.TenantID))
+	case !strings.EqualFold(v.TenantID, f.TenantID):
+		return same(Broken, fmt.Sprintf("the vault trusts tenant %s, the identity is of tenant %s", v.TenantID, f.TenantID))
 	case !v.RBAC:
-		return byPolicies(v, principalID)
+		return f.byPolicies()
 	}
-	r := rbac{
-		scope: strings.ToLower(v.ID.Key() + "/keys/" + key.Name), principal: principalID,
-		assignments: assignments, defs: defs, denies: denies, now: now, lim: lim.orDefaults(),
+	return f.rbac(now, lim).access()
+}
+
+func (f AccessFacts) rbac(now time.Time, lim Limits) rbac {
+	return rbac{
+		scope: keyScope(f.Vault, f.Key), principal: f.PrincipalID, groups: f.Groups,
+		assignments: f.Assignments, defs: f.Definitions, denies: f.Denies, now: now, lim: lim.orDefaults(),
 	}
-	return r.access()
+}
+
+// keyScope is the key's scope for Azure RBAC, in lower case.
+func keyScope(v wiring.Vault, k azureid.Key) string {
+	return strings.ToLower(v.ID.Key() + "/keys/" + k.Name)
 }
 
 func same(a Answer, why string) Access {
@@ -82,14 +113,14 @@ func same(a Answer, why string) Access {
 // byPolicies reads a vault's access policies. Entries with an application id
 // are for a user acting through an application, never for a cluster's identity;
 // entries of another tenant do not apply.
-func byPolicies(v wiring.Vault, principalID string) Access {
+func (f AccessFacts) byPolicies() Access {
 	var own, others []string
-	for _, p := range v.Policies {
+	for _, p := range f.Vault.Policies {
 		switch {
-		case p.ApplicationID != "" || !strings.EqualFold(p.TenantID, v.TenantID):
-		case strings.EqualFold(p.ObjectID, principalID):
+		case p.ApplicationID != "" || !strings.EqualFold(p.TenantID, f.Vault.TenantID):
+		case strings.EqualFold(p.ObjectID, f.PrincipalID), f.Groups.OK() && containsFold(f.Groups.Value, p.ObjectID):
 			own = append(own, p.Keys...)
-		default:
+		case !f.Groups.OK():
 			others = append(others, p.Keys...)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"cmkguard/internal/azureid"
 	"cmkguard/internal/risk"
 	"cmkguard/internal/risk/risktest"
 	"cmkguard/internal/wiring"
@@ -19,7 +20,10 @@ func allow(a risk.Access) string {
 
 func access(w wiring.Wiring) risk.Access {
 	id := w.Identity.Value
-	return risk.JudgeAccess(w.Vault.Value, w.Key(), id.PrincipalID, id.TenantID, w.Assignments, w.Definitions, w.Denies, clock(), risk.Defaults())
+	return risk.AccessFacts{
+		Vault: w.Vault.Value, Key: w.Key(), PrincipalID: id.PrincipalID, TenantID: id.TenantID, Groups: w.Posture.Groups,
+		Assignments: w.Assignments, Definitions: w.Definitions, Denies: w.Denies,
+	}.Judge(clock(), risk.Defaults())
 }
 
 func as(f func(*wiring.RoleAssignment)) func(*wiring.Wiring) {
@@ -42,6 +46,10 @@ func deny(f func(*wiring.DenyAssignment)) func(*wiring.Wiring) {
 		f(&d)
 		w.Denies.Value = append(w.Denies.Value, d)
 	}
+}
+
+func groups(ids ...string) func(*wiring.Wiring) {
+	return func(w *wiring.Wiring) { w.Posture.Groups = wiring.Read(ids, "graph memberOf", clock()) }
 }
 
 func both(fs ...func(*wiring.Wiring)) func(*wiring.Wiring) {
@@ -117,6 +125,37 @@ func TestJudgeAccessByRBAC(t *testing.T) {
 		{"other tenant", func(w *wiring.Wiring) { w.Identity.Value.TenantID = risktest.ClientID }, "bbb"},
 		{"tenant unknown", func(w *wiring.Wiring) { w.Identity.Value.TenantID = "" }, "uuu"},
 		{"principal unknown", func(w *wiring.Wiring) { w.Identity.Value.PrincipalID = "" }, "uuu"},
+		{"read and unwrap on a condition", both(cond, role(wiring.Permission{DataActions: []string{keys + "read", keys + "unwrap/action"}})), "uuu"},
+		{"plain read, wrap on a condition", both(role(wiring.Permission{DataActions: []string{keys + "read", keys + "unwrap/action"}}), func(w *wiring.Wiring) {
+			w.Definitions.Value["/r/wrap"] = wiring.RoleDefinition{ID: "/r/wrap", Permissions: []wiring.Permission{{DataActions: []string{keys + "wrap/action"}}}}
+			a := risktest.Assignment(clock())
+			a.RoleID, a.Condition = "/r/wrap", "x"
+			w.Assignments.Value = append(w.Assignments.Value, a)
+		}), "ooo"},
+		{"blank condition", as(func(a *wiring.RoleAssignment) { a.Condition = " " }), "ooo"},
+		{"group, a member", both(group, groups("55555555")), "ooo"},
+		{"group, any case", both(as(func(a *wiring.RoleAssignment) { a.PrincipalID, a.PrincipalType = "ABCD", "group" }), groups("abcd")), "ooo"},
+		{"group, no member", both(group, groups("66666666")), "bbb"},
+		{"group, in none", both(group, groups()), "bbb"},
+		{"group, a member, fresh", both(group, groups("55555555"), as(func(a *wiring.RoleAssignment) { a.UpdatedOn = clock() })), "uuu"},
+		{"denied to its group", both(groups("g"), deny(func(d *wiring.DenyAssignment) { d.Principals = []wiring.Principal{{ID: "g", Type: "Group"}} })), "bbb"},
+		{"denied to a foreign group", both(groups("h"), deny(func(d *wiring.DenyAssignment) { d.Principals = []wiring.Principal{{ID: "g", Type: "Group"}} })), "ooo"},
+		{"excluded by its group", both(groups("g"), deny(func(d *wiring.DenyAssignment) { d.ExcludedPrincipals = []wiring.Principal{{ID: "g", Type: "Group"}} })), "ooo"},
+		{"not excluded by a foreign group", both(groups("h"), deny(func(d *wiring.DenyAssignment) { d.ExcludedPrincipals = []wiring.Principal{{ID: "g", Type: "Group"}} })), "bbb"},
+		{"a user of the same id is not a group", both(groups("55555555"), as(func(a *wiring.RoleAssignment) { a.PrincipalID, a.PrincipalType = "55555555", "User" })), "bbb"},
+		{"read at one scope, unwrap at another", both(role(wiring.Permission{DataActions: []string{keys + "read"}}), func(w *wiring.Wiring) {
+			w.Definitions.Value["/r/unwrap"] = wiring.RoleDefinition{ID: "/r/unwrap", Permissions: []wiring.Permission{{DataActions: []string{keys + "unwrap/*"}}}}
+			a := risktest.Assignment(clock())
+			a.RoleID, a.Scope = "/r/unwrap", "/providers/Microsoft.Management/managementGroups/mg"
+			w.Assignments.Value = append(w.Assignments.Value, a)
+		}), "ooo"},
+		{"every action", role(wiring.Permission{DataActions: []string{"Microsoft.KeyVault/vaults/keys/*/action"}}), "boo"},
+		{"only read denied", deny(func(d *wiring.DenyAssignment) { d.Permissions[0].DataActions = []string{keys + "read"} }), "boo"},
+		{"denied but for unwrap", deny(func(d *wiring.DenyAssignment) { d.Permissions[0].NotDataActions = []string{keys + "unwrap/action"} }), "bbo"},
+		{"created just now", as(func(a *wiring.RoleAssignment) { a.CreatedOn, a.UpdatedOn = clock(), time.Time{} }), "uuu"},
+		{"another vault of the group", scope(strings.ToLower(risktest.VaultID) + "-2"), "bbb"},
+		{"control plane only", role(wiring.Permission{Actions: []string{"*"}}), "bbb"},
+		{"vault unknown", func(w *wiring.Wiring) { w.Vault.Value.ID = azureid.Resource{} }, "uuu"},
 		{"managed HSM", cmk(func(c *wiring.CMK) { c.Key.Host = "orders.managedhsm.azure.net" }), "uuu"},
 	}
 	for _, r := range rows {
@@ -140,21 +179,29 @@ func TestJudgeAccessByPolicies(t *testing.T) {
 		name string
 		in   []wiring.AccessPolicy
 		want string
+		of   []string // the identity's groups, where they were read
 	}{
-		{"own entry", []wiring.AccessPolicy{entry(strings.ToUpper(me), my, "", all...)}, "ooo"},
-		{"all", []wiring.AccessPolicy{entry(me, my, "", "ALL")}, "ooo"},
-		{"two entries", []wiring.AccessPolicy{entry(me, my, "", "get"), entry(me, my, "", "wrapKey", "unwrapKey")}, "ooo"},
-		{"no unwrap", []wiring.AccessPolicy{entry(me, my, "", "get", "wrapKey")}, "oob"},
-		{"read does not wrap here", []wiring.AccessPolicy{entry(me, my, "", "get", "unwrapKey")}, "obo"},
-		{"other tenant", []wiring.AccessPolicy{entry(me, risktest.ClientID, "", all...)}, "bbb"},
-		{"compound identity", []wiring.AccessPolicy{entry(me, my, risktest.ClientID, all...)}, "bbb"},
-		{"perhaps a group", []wiring.AccessPolicy{entry("99", my, "", "unwrapKey")}, "bbu"},
-		{"none", nil, "bbb"},
+		{"own entry", []wiring.AccessPolicy{entry(strings.ToUpper(me), my, "", all...)}, "ooo", nil},
+		{"all", []wiring.AccessPolicy{entry(me, my, "", "ALL")}, "ooo", nil},
+		{"two entries", []wiring.AccessPolicy{entry(me, my, "", "get"), entry(me, my, "", "wrapKey", "unwrapKey")}, "ooo", nil},
+		{"no unwrap", []wiring.AccessPolicy{entry(me, my, "", "get", "wrapKey")}, "oob", nil},
+		{"read does not wrap here", []wiring.AccessPolicy{entry(me, my, "", "get", "unwrapKey")}, "obo", nil},
+		{"other tenant", []wiring.AccessPolicy{entry(me, risktest.ClientID, "", all...)}, "bbb", nil},
+		{"compound identity", []wiring.AccessPolicy{entry(me, my, risktest.ClientID, all...)}, "bbb", nil},
+		{"perhaps a group", []wiring.AccessPolicy{entry("99", my, "", "unwrapKey")}, "bbu", nil},
+		{"none", nil, "bbb", nil},
+		{"of its group", []wiring.AccessPolicy{entry("99", my, "", all...)}, "ooo", []string{"99"}},
+		{"of a foreign group", []wiring.AccessPolicy{entry("99", my, "", all...)}, "bbb", []string{"98"}},
+		{"own and its group's", []wiring.AccessPolicy{entry(me, my, "", "get"), entry("99", my, "", "wrapKey", "unwrapKey")}, "ooo", []string{"99"}},
+		{"all of another object", []wiring.AccessPolicy{entry("99", my, "", "all")}, "uuu", nil},
 	}
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {
 			w := risktest.Healthy(clock())
 			w.Vault.Value.RBAC, w.Vault.Value.Policies = false, r.in // the role assignment stays and must not count
+			if r.of != nil {
+				groups(r.of...)(&w)
+			}
 			if a := access(w); allow(a) != r.want {
 				t.Errorf("get, wrap, unwrap = %s, want %s; why: %q", allow(a), r.want, a.Why)
 			}

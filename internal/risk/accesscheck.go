@@ -25,10 +25,10 @@ func judgeAccessCheck(s *scene) finding {
 		return f
 	}
 	v, ok := s.vault()
-	if !ok || v.RBAC && !s.freshGrants() {
+	if !ok || v.RBAC && (!s.freshRoles() || !s.freshDenies()) {
 		return s.cannotTell()
 	}
-	a := JudgeAccess(v, s.w.Key(), id.PrincipalID, id.TenantID, s.w.Assignments, s.w.Definitions, s.w.Denies, s.now, s.lim)
+	a := s.grants(v, id).Judge(s.now, s.lim)
 	why := strings.Join(a.Why, "; ")
 	switch a.Answer() {
 	case OK:
@@ -65,13 +65,19 @@ func (s *scene) principal() (wiring.Identity, finding, bool) {
 	return id, finding{}, true
 }
 
-// freshGrants notes the three reads behind RBAC and reports whether each that
-// was read is fresh. One that could not be read is left to JudgeAccess: a
-// refusal may be certain without it.
-func (s *scene) freshGrants() bool {
+// freshRoles notes the reads behind the grants and reports whether each that was
+// read is fresh. One that could not be read is left to the judge: a refusal may
+// be certain without it.
+func (s *scene) freshRoles() bool {
 	before := len(s.missing)
 	note(s, "the role assignments", s.w.Assignments, len(s.w.Assignments.Value))
 	note(s, "the role definitions", s.w.Definitions, len(s.w.Definitions.Value))
+	return len(s.missing) == before
+}
+
+// freshDenies is freshRoles for the deny assignments.
+func (s *scene) freshDenies() bool {
+	before := len(s.missing)
 	note(s, "the deny assignments", s.w.Denies, len(s.w.Denies.Value))
 	return len(s.missing) == before
 }
@@ -86,9 +92,29 @@ func note[T any](s *scene, name string, f wiring.Fact[T], n int) {
 	use(s, name, f, func(T) string { return fmt.Sprintf("%d read", n) })
 }
 
+// grants are the facts about what the identity may do.
+func (s *scene) grants(v wiring.Vault, id wiring.Identity) AccessFacts {
+	return AccessFacts{
+		Vault: v, Key: s.w.Key(), PrincipalID: id.PrincipalID, TenantID: id.TenantID, Groups: s.groups(),
+		Assignments: s.w.Assignments, Definitions: s.w.Definitions, Denies: s.w.Denies,
+	}
+}
+
+// groups returns the identity's groups if they were read and are fresh; memberships
+// of long ago decide nothing.
+func (s *scene) groups() wiring.Fact[[]string] {
+	g := s.w.Posture.Groups
+	if !g.OK() || s.stale(g.At) != "" {
+		return wiring.Fact[[]string]{}
+	}
+	s.note(Evidence{Call: g.Call, At: g.At, Value: fmt.Sprintf("member of %d groups", len(g.Value))})
+	return g
+}
+
 // deniedOnly reports whether the access would be there but for a deny assignment.
 func (s *scene) deniedOnly(v wiring.Vault, id wiring.Identity) bool {
-	none := wiring.Read([]wiring.DenyAssignment{}, s.w.Denies.Call, s.w.Denies.At)
-	a := JudgeAccess(v, s.w.Key(), id.PrincipalID, id.TenantID, s.w.Assignments, s.w.Definitions, none, s.now, s.lim)
+	g := s.grants(v, id)
+	g.Denies = wiring.Read([]wiring.DenyAssignment{}, s.w.Denies.Call, s.w.Denies.At)
+	a := g.Judge(s.now, s.lim)
 	return a.Answer() == OK
 }

@@ -11,6 +11,9 @@ const (
 	FamilyRotation = "rotation"
 	FamilyVault    = "vault"
 	FamilyAccess   = "access"
+	FamilyWatch    = "watch"      // who would notice: logs, alerts, locks, events
+	FamilyPolicy   = "governance" // rules of the estate: tags, policies, tiers
+	FamilyUse      = "use"        // what events and logs say of the key's use
 )
 
 // Names of the remedies that verdicts propose. internal/plan decides whether
@@ -25,6 +28,11 @@ const (
 	remedyAttach     = "attach-identity"
 	remedyKeyOps     = "fix-key-ops"
 	remedyPurgeGuard = "enable-purge-protection"
+	remedyBypass     = "open-trusted-bypass"
+	remedyVault      = "recover-vault"
+	remedyLogs       = "restore-diagnostics"
+	remedyEvents     = "recreate-event-subscription"
+	remedyRollBack   = "roll-back-downgrade"
 	remedyNone       = ""
 )
 
@@ -36,7 +44,8 @@ const (
 	userAssignedInARM = "UserAssigned"         // in the resource's identity
 )
 
-// Check is one question of the catalogue.
+// Check is one question of the catalogue. Cadence, Facts and Controls are set in
+// what Catalogue returns.
 type Check struct {
 	ID          string            `json:"id"` // CMK-004...
 	Title       string            `json:"title"`
@@ -45,7 +54,11 @@ type Check struct {
 	SubjectKind event.SubjectKind `json:"subjectKind"`
 	Remedy      string            `json:"remedy,omitempty"` // the usual one; a verdict may name another or none
 	Breaks      string            `json:"breaks"`           // what breaks if it stays
-	Guidance    string            `json:"guidance"`         // what a person does
+	Guidance    string            `json:"guidance"`         // what a person does: the runbook
+	Cadence     Cadence           `json:"cadence"`
+	WithoutKey  bool              `json:"withoutKey,omitempty"` // asked of clusters without a customer-managed key too
+	Facts       []string          `json:"facts"`                // names of the facts that it judges by
+	Controls    []Control         `json:"controls"`             // vendors' mappings: have an assessor confirm
 }
 
 // spec joins a check to the function that answers it.
@@ -54,24 +67,40 @@ type spec struct {
 	judge func(*scene) finding
 }
 
-// Catalogue returns every check in the order of Evaluate's verdicts. The slice
-// is the caller's.
+// Catalogue returns every check by ascending id, whole. The slice is the
+// caller's.
 func Catalogue() []Check {
 	specs := catalogue()
+	facts, controls := factsOf(), controlsOf()
 	out := make([]Check, len(specs))
 	for i, s := range specs {
 		out[i] = s.Check
+		out[i].Facts, out[i].Controls = facts[s.ID], controls[s.ID]
 	}
 	return out
 }
 
 // catalogue lists the checks by ascending id; each family's file holds its own.
 func catalogue() []spec {
-	return []spec{
-		checkClusterState(), checkKeyURL(), checkIdentityAttached(), checkIdentityExists(),
-		checkKeyExists(), checkVersionEnabled(), checkVersionValid(), checkExpiryNear(),
-		checkKeyType(), checkKeyOps(), checkExpirySet(), checkRotationPolicy(),
-		checkNewestVersion(), checkEarlyDisable(), checkSoftDelete(), checkPurgeProtection(),
-		checkRegion(), checkAccess(),
+	all := []spec{
+		checkSensitiveHasKey(), checkTierSupports(), checkTierRetires(), checkClusterState(), checkKeyURL(),
+		checkIdentityAttached(), checkIdentityExists(), checkIdentityShared(),
+		checkKeyExists(), checkVersionEnabled(), checkVersionValid(), checkExpiryNear(), checkKeyType(),
+		checkKeySize(), checkKeyOps(), checkKeyHSM(), checkExpirySet(), checkKeyAge(), checkKeyManaged(),
+		checkRotationPolicy(), checkPolicySane(), checkAdherence(), checkNewestVersion(), checkEarlyDisable(),
+		checkVersionCount(), checkBackupRights(), checkBackups(),
+		checkSoftDelete(), checkPurgeProtection(), checkRetention(), checkRegion(), checkTenant(),
+		checkDedicated(), checkVaultLive(), checkVaultModel(), checkNetworkPath(), checkFirewall(),
+		checkDiagnostics(), checkLocks(), checkVaultHealth(),
+		checkAccess(), checkLeastRights(), checkNotDenied(), checkNotByGroup(), checkNoCondition(),
+		checkKeyAdmins(), checkSeparation(), checkProofOfUse(),
+		checkAzurePolicy(), checkTags(), checkAlerting(), checkEvents(), checkDefender(), checkGeoPeers(),
+		checkCoverage(), checkKnownActors(),
 	}
+	for i := range all {
+		if all[i].Cadence == "" {
+			all[i].Cadence = CadenceSignal
+		}
+	}
+	return all
 }

@@ -10,7 +10,7 @@ import (
 func checkClusterState() spec {
 	return spec{Check{
 		ID: "CMK-004", Title: "The cluster runs and its last operation succeeded",
-		Family: FamilyCluster, Severity: Critical, SubjectKind: event.SubjectCluster, Remedy: remedyNone,
+		Family: FamilyCluster, Severity: Critical, SubjectKind: event.SubjectCluster, Remedy: remedyNone, WithoutKey: true,
 		Breaks: "the cluster may be offline, or run with settings that were only half applied, and takes no further change",
 		Guidance: "Read the cluster's activity log for the failed operation and its error. If it was a change of key, check that " +
 			"both the old and the new key version are enabled and that the identity can unwrap with them, then send the last " +

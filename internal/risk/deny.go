@@ -65,10 +65,10 @@ func (r rbac) names(d wiring.DenyAssignment) Answer {
 func (r rbac) among(list []wiring.Principal) Answer {
 	answer := OK
 	for _, p := range list {
-		switch {
-		case strings.EqualFold(p.ID, r.principal), p.ID == everybodyDenied:
+		switch in := r.member(p.ID, p.Type); {
+		case strings.EqualFold(p.ID, r.principal), p.ID == everybodyDenied, in == OK:
 			return Broken
-		case strings.EqualFold(p.Type, "Group"):
+		case in == Unknown:
 			answer = Unknown
 		}
 	}

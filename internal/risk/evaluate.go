@@ -1,36 +1,53 @@
 package risk
 
 import (
-	"slices"
 	"time"
 
 	"cmkguard/internal/event"
 	"cmkguard/internal/wiring"
 )
 
-// Evaluate answers every check of the catalogue about one wiring, in catalogue
-// order, one verdict each. A fact that was not read, could not be read or is
-// older than lim.MaxFactAge makes the checks that need it Unknown, never OK;
-// limits that are zero take their defaults.
-//
-// A cluster that is known to have no customer-managed key gets CMK-004 alone:
-// there is no key, vault or identity for the other checks to be about, and
-// neither "ok" nor "unknown" would be true of them.
+// Evaluate answers the checks of the chain itself (CadenceSignal) about one
+// wiring: Judge with OnSignal.
 func Evaluate(w wiring.Wiring, lim Limits, now time.Time) []Verdict {
+	return Judge(w, lim, now, OnSignal())
+}
+
+// Judge answers the selected checks about one wiring, in catalogue order, one
+// verdict each. A fact that was not read, could not be read or is too old makes
+// the checks that need it Unknown, never OK; limits that are zero take their
+// defaults.
+//
+// A cluster that is known to have no customer-managed key is asked only the
+// checks that are about clusters without one too (Check.WithoutKey): there is no
+// key, vault or identity for the others to be about, and neither "ok" nor
+// "unknown" would be true of them. A cache of a type that cannot have such a key
+// at all is asked only about that and its tags.
+func Judge(w wiring.Wiring, lim Limits, now time.Time, sel Selection) []Verdict {
 	lim = lim.orDefaults()
-	specs := catalogue()
-	if hasNoCMK(w, lim, now) {
-		specs = slices.DeleteFunc(specs, func(s spec) bool { return s.ID != checkClusterState().ID })
-	}
-	out := make([]Verdict, 0, len(specs))
-	for _, sp := range specs {
-		s := &scene{w: w, lim: lim, now: now, evidence: []Evidence{}}
+	applies := applicable(&w, lim, now)
+	out := []Verdict{}
+	for _, sp := range catalogue() {
+		if !sel(sp.Check) || !applies(sp.Check) {
+			continue
+		}
+		s := &scene{w: &w, lim: lim, now: now, evidence: []Evidence{}}
 		out = append(out, s.verdict(sp, sp.judge(s)))
 	}
 	return out
 }
 
-func hasNoCMK(w wiring.Wiring, lim Limits, now time.Time) bool {
+func applicable(w *wiring.Wiring, lim Limits, now time.Time) Selection {
+	switch {
+	case isClassic(w):
+		return Select("CMK-002", "CMK-061")
+	case hasNoCMK(w, lim, now):
+		return func(c Check) bool { return c.WithoutKey }
+	}
+	return Everything()
+}
+
+func hasNoCMK(w *wiring.Wiring, lim Limits, now time.Time) bool {
 	s := &scene{w: w, lim: lim, now: now}
 	c, ok := s.cluster()
 	return ok && c.CMK == nil

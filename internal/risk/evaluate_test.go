@@ -29,6 +29,17 @@ func ids(vs []risk.Verdict) []string {
 	return out
 }
 
+func checkOf(t *testing.T, id string) risk.Check {
+	t.Helper()
+	for _, c := range risk.Catalogue() {
+		if c.ID == id {
+			return c
+		}
+	}
+	t.Fatalf("no check %s", id)
+	return risk.Check{}
+}
+
 // judge returns one check's verdict of a changed healthy wiring.
 func judge(t *testing.T, check string, change func(*wiring.Wiring)) risk.Verdict {
 	t.Helper()
@@ -50,8 +61,8 @@ func TestHealthyWiringIsOKInCatalogueOrder(t *testing.T) {
 	if diff := cmp.Diff(order(), ids(vs)); diff != "" {
 		t.Fatalf("order of verdicts (-want +got):\n%s", diff)
 	}
-	for i, v := range vs {
-		c := risk.Catalogue()[i]
+	for _, v := range vs {
+		c := checkOf(t, v.Check)
 		if v.Answer != risk.OK {
 			t.Errorf("%s: %s: %s", v.Check, v.Answer, v.Why)
 		}
@@ -89,7 +100,7 @@ func TestSubjects(t *testing.T) {
 func TestCatalogueIsTheCallersOwn(t *testing.T) {
 	first := risk.Catalogue()
 	first[0].ID = "changed"
-	if got := risk.Catalogue()[0].ID; got != "CMK-004" {
+	if got := risk.Catalogue()[0].ID; got != "CMK-001" {
 		t.Errorf("a caller's change shows in the catalogue: %s", got)
 	}
 	for _, c := range risk.Catalogue() {

@@ -13,6 +13,7 @@ import (
 type rbac struct {
 	scope       string // the key's, lower case
 	principal   string
+	groups      wiring.Fact[[]string] // that the principal is in
 	assignments wiring.Fact[[]wiring.RoleAssignment]
 	defs        wiring.Fact[map[string]wiring.RoleDefinition]
 	denies      wiring.Fact[[]wiring.DenyAssignment]
@@ -27,24 +28,32 @@ func (r rbac) access() Access {
 	a := Access{}
 	a.Get = r.can(&a, "get", actionRead)
 	a.Unwrap = r.can(&a, "unwrap", actionUnwrap)
-	a.Wrap = r.can(&a, "wrap", actionWrap)
-	if a.Wrap == Broken && a.Get == OK {
-		// The roles' own description: for RSA keys wrap, encrypt and verify need
-		// only the public part, so whoever may read may wrap. CMK-014 sees to it
-		// that the key is RSA. A denied wrap is left as it is.
-		if denied, _ := r.denied(actionWrap); denied == OK {
-			a.Wrap = OK
-			a.Why = append(a.Why, "wrap: an RSA key can be wrapped with by whoever may read it")
-		}
-	}
+	a.Wrap = r.wrap(&a)
 	a.Excess = r.excess()
 	return a
+}
+
+// wrap is can for wrapping, which has a second way. The roles' own description:
+// for RSA keys wrap, encrypt and verify need only the public part, so whoever may
+// read may wrap. CMK-014 sees to it that the key is RSA. A denied wrap is denied
+// both ways.
+func (r rbac) wrap(a *Access) Answer {
+	granted, why := r.granted(actionWrap)
+	if granted != OK && a.Get != Broken {
+		granted, why = a.Get, "an RSA key can be wrapped with by whoever may read it"
+	}
+	a.Why = append(a.Why, "wrap: "+why)
+	return r.unlessDenied(a, "wrap", actionWrap, granted)
 }
 
 // can answers one data action: granted and not denied.
 func (r rbac) can(a *Access, name, action string) Answer {
 	granted, why := r.granted(action)
 	a.Why = append(a.Why, name+": "+why)
+	return r.unlessDenied(a, name, action, granted)
+}
+
+func (r rbac) unlessDenied(a *Access, name, action string, granted Answer) Answer {
 	if granted == Broken {
 		return Broken // a deny assignment could only take away more
 	}
@@ -79,8 +88,9 @@ func (r rbac) granted(action string) (Answer, string) {
 
 // gives answers for one assignment that reaches the key.
 func (r rbac) gives(as wiring.RoleAssignment, action string) (Answer, string) {
-	group := strings.EqualFold(as.PrincipalType, "Group")
-	if !group && !strings.EqualFold(as.PrincipalID, r.principal) {
+	own := strings.EqualFold(as.PrincipalID, r.principal)
+	in := r.member(as.PrincipalID, as.PrincipalType)
+	if !own && in == Broken {
 		return Broken, ""
 	}
 	name := "assignment " + lastSegment(as.ID)
@@ -92,7 +102,7 @@ func (r rbac) gives(as wiring.RoleAssignment, action string) (Answer, string) {
 		return Unknown, fmt.Sprintf("%s: the definition of role %s was not read", name, lastSegment(as.RoleID))
 	case !allows(role.Permissions, action):
 		return Broken, ""
-	case group && !strings.EqualFold(as.PrincipalID, r.principal):
+	case !own && in == Unknown:
 		return Unknown, fmt.Sprintf("%s gives it to group %s, whose members were not read", name, as.PrincipalID)
 	case strings.TrimSpace(as.Condition) != "":
 		return Unknown, name + " has a condition, which cannot be evaluated for keys"
@@ -110,13 +120,29 @@ func lastChange(as wiring.RoleAssignment) time.Time {
 	return as.CreatedOn
 }
 
-// role finds a definition by its ARM id or, because a built-in role's id has
+// member answers whether the principal is in the group: Broken for no, and for
+// what is no group; Unknown where its groups were not read.
+func (r rbac) member(id, kind string) Answer {
+	switch {
+	case !strings.EqualFold(kind, "Group"):
+		return Broken
+	case !r.groups.OK():
+		return Unknown
+	case containsFold(r.groups.Value, id):
+		return OK
+	}
+	return Broken
+}
+
+func (r rbac) role(id string) (wiring.RoleDefinition, bool) { return roleOf(r.defs.Value, id) }
+
+// roleOf finds a definition by its ARM id or, because a built-in role's id has
 // the subscription in one answer and not in the other, by its name (a GUID).
-func (r rbac) role(id string) (wiring.RoleDefinition, bool) {
-	if d, ok := r.defs.Value[strings.ToLower(id)]; ok {
+func roleOf(defs map[string]wiring.RoleDefinition, id string) (wiring.RoleDefinition, bool) {
+	if d, ok := defs[strings.ToLower(id)]; ok {
 		return d, true
 	}
-	for key, d := range r.defs.Value {
+	for key, d := range defs {
 		if strings.EqualFold(lastSegment(key), lastSegment(id)) {
 			return d, true
 		}

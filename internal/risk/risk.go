@@ -81,6 +81,18 @@ type Limits struct {
 	GrantSettle   time.Duration       // CMK-050: a grant younger than this is pending (10 minutes, redis-cmk 2.7.9)
 	SensitiveTags map[string][]string // tag name to the values that mark sensitive data, any case
 	MaxFactAge    time.Duration       // a fact older than this is not judged: unknown (15 minutes)
+
+	DailyFactAge  time.Duration // the same for the facts of the daily sweep (26 hours)
+	MinRSABits    int           // CMK-015 (2048)
+	MaxValidity   time.Duration // CMK-019: from creation to expiry (731 days: NIST SP 800-57 and Microsoft: two years)
+	MaxActive     time.Duration // CMK-019: age in use (731 days)
+	RotationSlack time.Duration // CMK-023: how late a rotation may be (7 days)
+	RetentionDays int           // CMK-032 (90)
+	MaxKeyAdmins  int           // CMK-055: principals that could destroy the key (3)
+	ManyConsumers int           // clusters on one key from which each weighs more (10)
+	BreakGlass    []string      // CMK-027, 055, 056: object ids that may hold such rights
+	RequiredTags  []string      // CMK-061 (owner, costCentre; case, hyphens and centre/center are the same)
+	EventTargets  []string      // CMK-063: parts of destinations that are ours, any case; empty: any destination counts
 }
 
 // Defaults returns the limits that hold where the policy says nothing.
@@ -91,6 +103,15 @@ func Defaults() Limits {
 		GrantSettle:   10 * time.Minute,
 		SensitiveTags: map[string][]string{"dataClassification": {"confidential", "restricted", "secret"}},
 		MaxFactAge:    15 * time.Minute,
+		DailyFactAge:  26 * time.Hour,
+		MinRSABits:    2048,
+		MaxValidity:   731 * 24 * time.Hour,
+		MaxActive:     731 * 24 * time.Hour,
+		RotationSlack: 7 * 24 * time.Hour,
+		RetentionDays: 90,
+		MaxKeyAdmins:  3,
+		ManyConsumers: 10,
+		RequiredTags:  []string{"owner", "costCentre"},
 	}
 }
 
@@ -98,18 +119,30 @@ func Defaults() Limits {
 // and judging by it would call every grant settled and every version late.
 func (l Limits) orDefaults() Limits {
 	d := Defaults()
-	pick := func(v, def time.Duration) time.Duration {
-		if v > 0 {
-			return v
-		}
-		return def
-	}
-	l.ExpiryWarning = pick(l.ExpiryWarning, d.ExpiryWarning)
-	l.AdoptionWait = pick(l.AdoptionWait, d.AdoptionWait)
-	l.GrantSettle = pick(l.GrantSettle, d.GrantSettle)
-	l.MaxFactAge = pick(l.MaxFactAge, d.MaxFactAge)
+	l.ExpiryWarning = positive(l.ExpiryWarning, d.ExpiryWarning)
+	l.AdoptionWait = positive(l.AdoptionWait, d.AdoptionWait)
+	l.GrantSettle = positive(l.GrantSettle, d.GrantSettle)
+	l.MaxFactAge = positive(l.MaxFactAge, d.MaxFactAge)
+	l.DailyFactAge = positive(l.DailyFactAge, d.DailyFactAge)
+	l.MinRSABits = positive(l.MinRSABits, d.MinRSABits)
+	l.MaxValidity = positive(l.MaxValidity, d.MaxValidity)
+	l.MaxActive = positive(l.MaxActive, d.MaxActive)
+	l.RotationSlack = positive(l.RotationSlack, d.RotationSlack)
+	l.RetentionDays = positive(l.RetentionDays, d.RetentionDays)
+	l.MaxKeyAdmins = positive(l.MaxKeyAdmins, d.MaxKeyAdmins)
+	l.ManyConsumers = positive(l.ManyConsumers, d.ManyConsumers)
 	if l.SensitiveTags == nil {
 		l.SensitiveTags = d.SensitiveTags
 	}
+	if l.RequiredTags == nil {
+		l.RequiredTags = d.RequiredTags
+	}
 	return l
+}
+
+func positive[T int | time.Duration](v, def T) T {
+	if v > 0 {
+		return v
+	}
+	return def
 }

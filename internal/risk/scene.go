@@ -39,7 +39,7 @@ func unknown(format string, args ...any) finding {
 // scene is one check's look at a wiring. It notes which facts the check asked
 // for (its evidence) and which of them could not be judged.
 type scene struct {
-	w        wiring.Wiring
+	w        *wiring.Wiring // not copied per check: it is some kilobytes
 	lim      Limits
 	now      time.Time
 	evidence []Evidence
@@ -50,12 +50,14 @@ type scene struct {
 func (s *scene) cannotTell() finding { return unknown("%s", strings.Join(s.missing, "; ")) }
 
 // stale says why a fact of that time cannot be judged, or "".
-func (s *scene) stale(at time.Time) string {
+func (s *scene) stale(at time.Time) string { return s.older(at, s.lim.MaxFactAge) }
+
+func (s *scene) older(at time.Time, limit time.Duration) string {
 	switch age := s.now.Sub(at); {
 	case at.IsZero():
 		return "it does not say when it was read"
-	case age > s.lim.MaxFactAge:
-		return fmt.Sprintf("it was read %s ago, more than %s", age.Round(time.Second), s.lim.MaxFactAge)
+	case age > limit:
+		return fmt.Sprintf("it was read %s ago, more than %s", age.Round(time.Second), limit)
 	case age < -skew:
 		return fmt.Sprintf("it was read %s in the future", (-age).Round(time.Second))
 	}
@@ -66,11 +68,26 @@ func (s *scene) stale(at time.Time) string {
 // fact is known and fresh. An absent one is noted as not there: a check to which
 // absence is an answer asks gone first.
 func use[T any](s *scene, name string, f wiring.Fact[T], show func(T) string) (T, bool) {
-	var none T
 	if f.State == wiring.NotRead {
+		var none T
 		s.missing = append(s.missing, name+" was not read")
 		return none, false
 	}
+	return judged(s, name, f, s.lim.MaxFactAge, show)
+}
+
+// around takes a fact of the posture, which may be as old as the daily sweep.
+func around[T any](s *scene, name string, f wiring.Fact[T], show func(T) string) (T, bool) {
+	if f.State == wiring.NotRead {
+		var none T
+		s.missing = append(s.missing, name+" was not read in this run")
+		return none, false
+	}
+	return judged(s, name, f, s.lim.DailyFactAge, show)
+}
+
+func judged[T any](s *scene, name string, f wiring.Fact[T], limit time.Duration, show func(T) string) (T, bool) {
+	var none T
 	value := string(f.State)
 	if f.Why != "" {
 		value += ": " + f.Why
@@ -79,7 +96,7 @@ func use[T any](s *scene, name string, f wiring.Fact[T], show func(T) string) (T
 		value = show(f.Value)
 	}
 	s.note(Evidence{Call: f.Call, At: f.At, Value: value})
-	switch old := s.stale(f.At); {
+	switch old := s.older(f.At, limit); {
 	case f.State == wiring.Absent && old == "":
 		s.missing = append(s.missing, fmt.Sprintf("%s is not there (%s)", name, because(f.Call, f.Why)))
 	case !f.OK() && f.State != wiring.Absent:
@@ -94,8 +111,13 @@ func use[T any](s *scene, name string, f wiring.Fact[T], show func(T) string) (T
 
 // gone reports whether the source answered, freshly, that the fact's thing is
 // not there.
-func gone[T any](s *scene, f wiring.Fact[T]) bool {
-	if f.State != wiring.Absent || s.stale(f.At) != "" {
+func gone[T any](s *scene, f wiring.Fact[T]) bool { return goneFor(s, f, s.lim.MaxFactAge) }
+
+// goneAround is gone for a fact of the posture.
+func goneAround[T any](s *scene, f wiring.Fact[T]) bool { return goneFor(s, f, s.lim.DailyFactAge) }
+
+func goneFor[T any](s *scene, f wiring.Fact[T], limit time.Duration) bool {
+	if f.State != wiring.Absent || s.older(f.At, limit) != "" {
 		return false
 	}
 	s.note(Evidence{Call: f.Call, At: f.At, Value: "not there: " + f.Why})

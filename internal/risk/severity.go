@@ -7,13 +7,14 @@ import (
 	"strings"
 )
 
-// heavier raises a severity by one step for a cluster whose tags mark sensitive
-// data or production, and says why; otherwise it returns it unchanged and "".
-// It never makes a Critical: that word is kept for what cuts a cluster off its
-// key by itself, so that a tag cannot page somebody at night.
+// heavier raises a severity by one step for a cluster that weighs more, and
+// says why; otherwise it returns it unchanged and "". However many marks a
+// cluster has, it is one step. It never makes a Critical: that word is kept for
+// what cuts a cluster off its key by itself, so that a tag cannot page somebody
+// at night.
 func (s *scene) heavier(sev Severity) (Severity, string) {
-	mark := s.mark()
-	if mark == "" {
+	marks := s.marks()
+	if len(marks) == 0 {
 		return sev, ""
 	}
 	up := sev
@@ -27,18 +28,38 @@ func (s *scene) heavier(sev Severity) (Severity, string) {
 	case Critical, High:
 		return sev, ""
 	}
-	return up, fmt.Sprintf("raised from %s to %s: the cluster is tagged %s", sev, up, mark)
+	return up, fmt.Sprintf("raised from %s to %s: the cluster %s", sev, up, strings.Join(marks, " and "))
 }
 
-// mark returns the tag that makes the cluster weigh more, "" if none does. Tags
-// are taken from a stale read too: they can only make a verdict heavier.
-func (s *scene) mark() string {
+// marks are what makes the cluster weigh more. Stale reads count too: they can
+// only make a verdict heavier.
+func (s *scene) marks() []string {
+	var out []string
+	if tag := s.tagged(func(n, v string) bool { return isSensitive(s.lim.SensitiveTags, n, v) || isProduction(n, v) }); tag != "" {
+		out = append(out, "is tagged "+tag)
+	}
+	for _, d := range s.w.Posture.Databases.Value {
+		if d.GeoGroup != "" {
+			out = append(out, "is geo-replicated in group "+d.GeoGroup)
+		}
+	}
+	if n := s.w.Posture.Sharers.Value; n >= s.lim.ManyConsumers {
+		out = append(out, fmt.Sprintf("shares its key with %d others", n-1))
+	}
+	return out
+}
+
+// sensitive returns the tag that marks the cluster's data as sensitive, or "".
+func (s *scene) sensitive() string {
+	return s.tagged(func(n, v string) bool { return isSensitive(s.lim.SensitiveTags, n, v) })
+}
+
+// tagged returns the first of the cluster's tags that is wanted, "" if none is.
+func (s *scene) tagged(want func(name, value string) bool) string {
 	tags := s.w.Cluster.Value.Tags
 	for _, name := range slices.Sorted(maps.Keys(tags)) {
-		value := tags[name]
-		switch {
-		case isSensitive(s.lim.SensitiveTags, name, value), isProduction(name, value):
-			return name + "=" + value
+		if want(name, tags[name]) {
+			return name + "=" + tags[name]
 		}
 	}
 	return ""

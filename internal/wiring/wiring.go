@@ -194,6 +194,8 @@ type RoleDefinition struct {
 type Permission struct {
 	DataActions    []string `json:"dataActions"`
 	NotDataActions []string `json:"notDataActions"`
+	Actions        []string `json:"actions,omitempty"` // of the control plane
+	NotActions     []string `json:"notActions,omitempty"`
 }
 
 // DenyAssignment overrides every grant.
@@ -228,6 +230,7 @@ type Wiring struct {
 	Assignments Fact[[]RoleAssignment]          `json:"assignments"` // not read in access-policy vaults
 	Definitions Fact[map[string]RoleDefinition] `json:"definitions"` // by lower-case ARM id
 	Denies      Fact[[]DenyAssignment]          `json:"denies"`
+	Posture     Posture                         `json:"posture,omitzero"`
 }
 
 // Key returns the key version that the cluster names; zero if it names none.

@@ -151,7 +151,7 @@ func pages[T any](ctx context.Context, c *Client, subscriptions []string, text s
 		subs[i] = &subscriptions[i]
 	}
 	top, format := int32(pageSize), armresourcegraph.ResultFormatObjectArray
-	o := &armresourcegraph.QueryRequestOptions{Top: &top, ResultFormat: &format}
+	o := &armresourcegraph.QueryRequestOptions{Top: &top, ResultFormat: &format, AuthorizationScopeFilter: scopeFilter(text)}
 	var out []T
 	for range maxPages {
 		resp, err := c.graph.Resources(ctx, armresourcegraph.QueryRequest{Query: &text, Subscriptions: subs, Options: o}, nil)

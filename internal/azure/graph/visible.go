@@ -50,25 +50,34 @@ func (c *Client) visible(ctx context.Context, subscription string) string {
 	if sub.State != "" && !strings.EqualFold(sub.State, "Enabled") {
 		return "its state is " + sub.State
 	}
-	var all []permission
-	next := base + "/providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
+	all, why := c.permissions(ctx, subscription)
+	switch {
+	case why != "":
+		return why
+	case !allowed(all, readAction):
+		return "our permissions do not hold " + readAction
+	}
+	return ""
+}
+
+// permissions lists our own permissions in the subscription, or says why it
+// cannot.
+func (c *Client) permissions(ctx context.Context, subscription string) (all []permission, why string) {
+	next := "/subscriptions/" + url.PathEscape(subscription) + "/providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
 	for page := 0; next != ""; page++ {
 		var answer struct {
 			Value    []permission `json:"value"`
 			NextLink string       `json:"nextLink"`
 		}
 		if page == maxPages {
-			return "the list of our permissions does not end"
+			return nil, "the list of our permissions does not end"
 		}
 		if err := c.get(ctx, next, &answer); err != nil {
-			return "our permissions could not be read: " + err.Error()
+			return nil, "our permissions could not be read: " + err.Error()
 		}
 		all, next = append(all, answer.Value...), answer.NextLink
 	}
-	if !allowed(all, readAction) {
-		return "our permissions do not hold " + readAction
-	}
-	return ""
+	return all, ""
 }
 
 // get reads one document of Resource Manager; ref is a path or a full URL.

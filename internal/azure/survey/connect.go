@@ -9,6 +9,7 @@ import (
 	"cmkguard/internal/azure/cloud"
 	"cmkguard/internal/azure/cluster"
 	"cmkguard/internal/azure/graph"
+	"cmkguard/internal/azure/posture"
 	"cmkguard/internal/azure/vault"
 )
 
@@ -31,6 +32,13 @@ func Connect(p cloud.Profile, cred azcore.TokenCredential, subscriptions []strin
 	if err != nil {
 		return nil, err
 	}
-	src := Sources{Clusters: c, Keys: v, Rotations: v, Resources: a, Grants: a, Map: g}
+	around, err := posture.New(p, cred, now)
+	if err != nil {
+		return nil, err
+	}
+	src := Sources{
+		Clusters: c, Keys: v, Rotations: v, Resources: a, Grants: a, Map: g,
+		Around: &Surroundings{Vaults: around, Estate: around, Parts: around, Lists: g, Holders: g, Extras: g},
+	}
 	return New(src, p.Cloud, subscriptions, now), nil
 }

@@ -51,7 +51,7 @@ type Map interface {
 	Visible(ctx context.Context, subscriptions []string) (complete bool, why string)
 }
 
-// Sources are what a survey reads from; all are required.
+// Sources are what a survey reads from; all but Around are required.
 type Sources struct {
 	Clusters  Clusters
 	Keys      Keys
@@ -59,6 +59,7 @@ type Sources struct {
 	Resources Resources
 	Grants    Grants
 	Map       Map
+	Around    *Surroundings // nil: what stands around the chains is not read
 }
 
 // Survey reads the configured subscriptions.
@@ -89,6 +90,7 @@ type Run struct {
 	definitions memo[wiring.RoleDefinition]
 	denies      memo[[]wiring.DenyAssignment]
 	found       *found
+	around      *around
 }
 
 // Run starts a pass that remembers nothing of those before.
@@ -98,6 +100,7 @@ func (s *Survey) Run() *Run {
 		versions: memo[[]wiring.KeyVersion]{}, bundles: memo[wiring.KeyBundle]{}, deleted: memo[wiring.DeletedKey]{},
 		rotations: memo[wiring.RotationPolicy]{}, assignments: memo[[]wiring.RoleAssignment]{},
 		definitions: memo[wiring.RoleDefinition]{}, denies: memo[[]wiring.DenyAssignment]{},
+		around: newAround(),
 	}
 }
 

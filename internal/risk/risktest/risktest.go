@@ -70,7 +70,7 @@ func cluster(id azureid.Resource) wiring.Cluster {
 	identity := azureid.MustResource(IdentityID)
 	return wiring.Cluster{
 		ID: id, Name: "orders-cache", Location: "West Europe", Kind: "v2", SKU: "Balanced_B10",
-		Tags:              map[string]string{"owner": "team-orders"},
+		Tags:              Tags(),
 		ProvisioningState: "Succeeded", ResourceState: "Running", IdentityType: "UserAssigned",
 		Identities: []wiring.ClusterIdentity{{ID: identity, PrincipalID: PrincipalID, ClientID: ClientID}},
 		CMK: &wiring.CMK{
@@ -84,7 +84,7 @@ func vault() wiring.Vault {
 	return wiring.Vault{
 		ID: azureid.MustResource(VaultID), Name: "kv-orders-cmk", Host: VaultHost, Location: "westeurope", TenantID: TenantID,
 		SKU: "premium", SoftDelete: true, PurgeProtection: true, RetentionDays: 90, RBAC: true,
-		PublicNetworkAccess: "Disabled", Bypass: "AzureServices", DefaultAction: "Deny",
+		PublicNetworkAccess: "Disabled", Bypass: "AzureServices", DefaultAction: "Deny", Tags: Tags(),
 	}
 }
 
@@ -93,8 +93,13 @@ func KeyVersion(version string, created, expires time.Time) wiring.KeyVersion {
 	expires = expires.UTC()
 	return wiring.KeyVersion{
 		Key: Key(version), Enabled: true, Created: created.UTC(), Updated: created.UTC(), Expires: &expires,
-		RecoveryLevel: "Recoverable", RetentionDays: 90,
+		RecoveryLevel: "Recoverable", RetentionDays: 90, Tags: Tags(),
 	}
+}
+
+// Tags returns an owner and a cost centre.
+func Tags() map[string]string {
+	return map[string]string{"owner": "team-orders", "cost-center": "4711"}
 }
 
 // Assignment returns the identity's role assignment at the vault, long settled.

@@ -1,0 +1,75 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resourcegraph/armresourcegraph"
+
+	"cmkguard/internal/fault"
+	"cmkguard/internal/wiring"
+)
+
+const assignmentsQuery = `authorizationresources | where type =~ 'microsoft.authorization/roleassignments'` +
+	` | extend principalId = tostring(properties.principalId), principalType = tostring(properties.principalType), roleId = tolower(tostring(properties.roleDefinitionId)),` +
+	` scope = tolower(tostring(properties.scope)), condition = tostring(properties.condition)` +
+	` | project id, principalId, principalType, roleId, scope, condition | order by id asc`
+
+// Assignments lists everybody's active role assignments in and above the
+// subscriptions. It knows no eligible ones, no deny assignments, and of a
+// management group only that it is above one of the subscriptions asked about.
+func (c *Client) Assignments(ctx context.Context, subscriptions []string) ([]wiring.RoleAssignment, error) {
+	rows, err := query[struct{ ID, PrincipalID, PrincipalType, RoleID, Scope, Condition string }](ctx, c, subscriptions, assignmentsQuery)
+	out := make([]wiring.RoleAssignment, 0, len(rows))
+	for _, r := range rows {
+		out = append(out, wiring.RoleAssignment{ID: r.ID, PrincipalID: r.PrincipalID, PrincipalType: r.PrincipalType,
+			RoleID: r.RoleID, Scope: r.Scope, Condition: r.Condition})
+	}
+	return out, err
+}
+
+const rolesQuery = `authorizationresources | where type =~ 'microsoft.authorization/roledefinitions'` +
+	` | extend roleName = tostring(properties.roleName), permissions = tostring(properties.permissions)` +
+	` | project id, roleName, permissions | order by id asc`
+
+// Roles lists the role definitions by their id in lower case.
+func (c *Client) Roles(ctx context.Context, subscriptions []string) (map[string]wiring.RoleDefinition, error) {
+	rows, err := query[struct{ ID, RoleName, Permissions string }](ctx, c, subscriptions, rolesQuery)
+	out := map[string]wiring.RoleDefinition{}
+	for _, r := range rows {
+		d := wiring.RoleDefinition{ID: strings.ToLower(r.ID), Name: r.RoleName}
+		if err := json.Unmarshal([]byte(orNull(r.Permissions)), &d.Permissions); err != nil {
+			return nil, fault.New(fault.Invalid, "graph.Roles", "permissions of %s: %w", r.ID, err)
+		}
+		out[d.ID] = d
+	}
+	return out, err
+}
+
+// scopeFilter: assignments and policies of management groups are above the
+// subscriptions, and the service leaves them out unless asked.
+func scopeFilter(text string) *armresourcegraph.AuthorizationScopeFilter {
+	if strings.HasPrefix(text, "resources") {
+		return nil
+	}
+	f := armresourcegraph.AuthorizationScopeFilterAtScopeAboveAndBelow
+	return &f
+}
+
+// Holds reports whether our own permissions hold every one of the actions in
+// every subscription: without that, rows that are missing prove nothing.
+func (c *Client) Holds(ctx context.Context, subscriptions []string, actions ...string) (complete bool, why string) {
+	for _, s := range subscriptions {
+		blocks, why := c.permissions(ctx, s)
+		if why != "" {
+			return false, "subscription " + s + ": " + why
+		}
+		for _, a := range actions {
+			if !allowed(blocks, a) {
+				return false, "subscription " + s + ": our permissions do not hold " + a
+			}
+		}
+	}
+	return true, ""
+}

@@ -1,0 +1,220 @@
+package survey
+
+import (
+	"context"
+	"strings"
+
+	"cmkguard/internal/azure/graph"
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/wiring"
+)
+
+// Vaults reads what a vault holds, logs and measures.
+type Vaults interface {
+	Contents(ctx context.Context, vault azureid.Resource) wiring.Fact[wiring.Contents]
+	Diagnostics(ctx context.Context, vault azureid.Resource) wiring.Fact[[]wiring.DiagnosticSetting]
+	Metrics(ctx context.Context, vault azureid.Resource) wiring.Fact[wiring.VaultMetrics]
+}
+
+// Estate reads what belongs to a subscription.
+type Estate interface {
+	Locks(ctx context.Context, subscription string) wiring.Fact[[]wiring.Lock]
+	DeletedVaults(ctx context.Context, subscription string) wiring.Fact[[]wiring.DeletedVault]
+	Defender(ctx context.Context, subscription string) wiring.Fact[bool]
+}
+
+// Parts reads what hangs below a cluster and a system topic.
+type Parts interface {
+	Databases(ctx context.Context, cluster azureid.Resource) wiring.Fact[[]wiring.Database]
+	EventSubscriptions(ctx context.Context, topic azureid.Resource) wiring.Fact[[]wiring.EventSubscription]
+}
+
+// Lists reads whole lists at once.
+type Lists interface {
+	IdentityUses(ctx context.Context, subscriptions []string) (map[string][]wiring.IdentityUse, error)
+	Topics(ctx context.Context, subscriptions []string) (map[string]azureid.Resource, error)
+	PolicyStates(ctx context.Context, subscriptions []string) (map[string]wiring.PolicyState, error)
+}
+
+// Holders reads who holds which role, and whether we may see them all.
+type Holders interface {
+	Assignments(ctx context.Context, subscriptions []string) ([]wiring.RoleAssignment, error)
+	Roles(ctx context.Context, subscriptions []string) (map[string]wiring.RoleDefinition, error)
+	Holds(ctx context.Context, subscriptions []string, actions ...string) (complete bool, why string)
+}
+
+// Extras reads alert rules and the caches that cannot have a key.
+type Extras interface {
+	AlertRules(ctx context.Context, subscriptions []string) ([]graph.ScopedRule, error)
+	Classic(ctx context.Context, subscriptions []string) ([]wiring.Cluster, error)
+}
+
+// Surroundings are the sources of wiring.Posture; all are required.
+type Surroundings struct {
+	Vaults  Vaults
+	Estate  Estate
+	Parts   Parts
+	Lists   Lists
+	Holders Holders
+	Extras  Extras
+}
+
+// Depth says how far a run reads around a chain.
+type Depth int
+
+// The depths. DepthSweep costs lists that a run reads once; DepthDaily also one
+// call per cluster (and one per member of a geo-replication group), five per
+// vault and two per subscription.
+const (
+	DepthSignal Depth = iota // the chain alone
+	DepthSweep
+	DepthDaily
+)
+
+// Options say what Around reads.
+type Options struct {
+	Depth     Depth
+	OwnAlerts []string // topics that this installation sends to a channel: wiring.Alerting.Own
+}
+
+// around is what a run remembers of the surroundings.
+type around struct {
+	uses      memo[map[string][]wiring.IdentityUse]
+	gone      memo[[]wiring.DeletedVault]
+	locks     memo[[]wiring.Lock]
+	defender  memo[bool]
+	contents  memo[wiring.Contents]
+	logs      memo[[]wiring.DiagnosticSetting]
+	metrics   memo[wiring.VaultMetrics]
+	topics    memo[map[string]azureid.Resource]
+	events    memo[[]wiring.EventSubscription]
+	policy    memo[map[string]wiring.PolicyState]
+	grants    memo[[]wiring.RoleAssignment]
+	roles     memo[map[string]wiring.RoleDefinition]
+	rules     memo[[]graph.ScopedRule]
+	databases memo[[]wiring.Database]
+}
+
+func newAround() *around {
+	return &around{
+		uses: memo[map[string][]wiring.IdentityUse]{}, gone: memo[[]wiring.DeletedVault]{}, locks: memo[[]wiring.Lock]{},
+		defender: memo[bool]{}, contents: memo[wiring.Contents]{}, logs: memo[[]wiring.DiagnosticSetting]{},
+		metrics: memo[wiring.VaultMetrics]{}, topics: memo[map[string]azureid.Resource]{}, events: memo[[]wiring.EventSubscription]{},
+		policy: memo[map[string]wiring.PolicyState]{}, grants: memo[[]wiring.RoleAssignment]{},
+		roles: memo[map[string]wiring.RoleDefinition]{}, rules: memo[[]graph.ScopedRule]{}, databases: memo[[]wiring.Database]{},
+	}
+}
+
+// Around returns the wiring with the posture that the depth asks for. Without
+// Sources.Around, or where the chain does not lead that far, a fact stays NotRead.
+// The identity's groups need Microsoft Graph, and what logs say comes from logs:
+// neither is read here.
+func (r *Run) Around(ctx context.Context, w wiring.Wiring, o Options) wiring.Wiring {
+	if r.src.Around == nil || o.Depth == DepthSignal || !w.Cluster.OK() {
+		return w
+	}
+	if k := w.Key(); !k.IsZero() {
+		r.sweepAround(ctx, &w, k)
+	}
+	if o.Depth < DepthDaily {
+		return w
+	}
+	r.readDatabases(ctx, &w)
+	r.readPolicy(ctx, &w)
+	if w.Key().IsZero() {
+		return w
+	}
+	if id := w.Cluster.Value.CMK.IdentityID; !id.IsZero() {
+		w.Posture.IdentityLocks = r.locksOf(ctx, id)
+	}
+	if w.Vault.OK() {
+		r.readVault(ctx, &w, o)
+		r.readHolders(ctx, &w)
+	}
+	return w
+}
+
+func (r *Run) sweepAround(ctx context.Context, w *wiring.Wiring, k azureid.Key) {
+	n := 0
+	for _, row := range r.all(ctx).rows {
+		if row.Key.SameKey(k) {
+			n++
+		}
+	}
+	w.Posture.Sharers = wiring.Read(n, "graph clusters", r.now())
+	if id := w.Cluster.Value.CMK.IdentityID; !id.IsZero() {
+		all := listed(r, r.around.uses, "graph resources by identity", func() (map[string][]wiring.IdentityUse, error) {
+			return r.src.Around.Lists.IdentityUses(ctx, r.subscriptions)
+		}, r.holds(ctx, "Microsoft.Compute/virtualMachines/read", "Microsoft.Web/sites/read"))
+		w.Posture.IdentityUses = part(all, func(m map[string][]wiring.IdentityUse) []wiring.IdentityUse { return m[id.Key()] })
+	}
+	if !w.Vault.OK() && !r.cloud.IsHSM(k.Host) {
+		w.Posture.DeletedVault = r.deletedVault(ctx, k)
+	}
+}
+
+// deletedVault looks for the key's vault among the deleted ones of every watched
+// subscription.
+func (r *Run) deletedVault(ctx context.Context, k azureid.Key) wiring.Fact[wiring.DeletedVault] {
+	out := wiring.NotThere[wiring.DeletedVault]("arm GET deletedVaults", r.now(), "no deleted vault of this name in the watched subscriptions")
+	for _, s := range r.subscriptions {
+		f := r.around.gone.once(s, func() wiring.Fact[[]wiring.DeletedVault] { return r.src.Around.Estate.DeletedVaults(ctx, s) })
+		if !f.OK() {
+			out = wiring.Failed[wiring.DeletedVault](f.Call, f.At, f.Why)
+			continue
+		}
+		for _, d := range f.Value {
+			if strings.EqualFold(d.ID.Name(), k.VaultName()) {
+				return wiring.Read(d, f.Call, f.At)
+			}
+		}
+	}
+	return out
+}
+
+// Classic lists the caches of tiers that cannot have a customer-managed key, as
+// wirings of nothing but their cluster.
+func (r *Run) Classic(ctx context.Context) ([]wiring.Wiring, error) {
+	if r.src.Around == nil {
+		return nil, nil
+	}
+	list, err := r.src.Around.Extras.Classic(ctx, r.subscriptions)
+	out := make([]wiring.Wiring, 0, len(list))
+	for _, c := range list {
+		out = append(out, wiring.Wiring{ID: c.ID, At: r.now().UTC(), Cluster: wiring.Read(c, "graph Microsoft.Cache/redis", r.now())})
+	}
+	return out, err
+}
+
+// holds says, when asked, why rows may be missing; "" when none can be.
+func (r *Run) holds(ctx context.Context, actions ...string) func() string {
+	return func() string {
+		if ok, why := r.src.Around.Holders.Holds(ctx, r.subscriptions, actions...); !ok {
+			return why
+		}
+		return ""
+	}
+}
+
+// listed reads a list of Resource Graph once in a run. Where rows may be hidden
+// from us the list is unreadable: what it lacks would look absent.
+func listed[T any](r *Run, m memo[T], call string, read func() (T, error), hidden func() string) wiring.Fact[T] {
+	return m.once("", func() wiring.Fact[T] {
+		v, err := read()
+		if err != nil {
+			return wiring.Failed[T](call, r.now(), err.Error())
+		}
+		if why := hidden(); why != "" {
+			return wiring.Failed[T](call, r.now(), "rows may be hidden from us: "+why)
+		}
+		return wiring.Read(v, call, r.now())
+	})
+}
+
+// part is a fact about one thing, out of a list of many.
+func part[T, U any](f wiring.Fact[T], pick func(T) U) wiring.Fact[U] {
+	if !f.OK() {
+		return wiring.Fact[U]{State: f.State, Call: f.Call, At: f.At, Why: f.Why}
+	}
+	return wiring.Read(pick(f.Value), f.Call, f.At)
+}
