@@ -128,7 +128,7 @@ func TestTheLargestAlertFitsIntoARow(t *testing.T) {
 			t.Errorf("%q: %v", unit, err)
 		}
 		got := ns[0].Alert
-		if len(got.Impact)+got.MoreImpact != 1000 || got.Done[len(got.Done)-1] != "... and 971 more" {
+		if len(got.Impact)+got.MoreImpact != 1000 || got.Done[len(got.Done)-1] != "... and 981 more" {
 			t.Errorf("%q: what was left out is not counted: %d, %q", unit, got.MoreImpact, got.Done[len(got.Done)-1])
 		}
 		if len(a.Impact) != 1000 || a.Impact[0].Name != huge || a.Done[0] != huge {

@@ -10,14 +10,14 @@ import (
 
 // Bounds of an alert's parts, in bytes and entries. With all of them reached a
 // row is about 140 KiB, and twice that if JSON must escape every character:
-// below the 512 KiB of a value, and 15 channels fit into one batch of 4 MiB.
+// below the 512 KiB of a value, and 14 channels fit into one batch of 2.5 MiB.
 const (
 	maxTitle  = 300
 	maxName   = 100
 	maxText   = 4000
 	maxLine   = 600
-	maxLines  = 30
-	maxImpact = 100
+	maxLines  = 20
+	maxImpact = 50
 )
 
 // fit cleans and bounds every part that grows with what is out there: names,

@@ -61,10 +61,14 @@ alerts:
 `
 
 func newWorld(t *testing.T, binary string) *world {
+	return newWorldIn(t, binary, azuresim.Options{Wall: time.Now, PatchTakes: time.Minute, StateLag: 10 * time.Second})
+}
+
+func newWorldIn(t *testing.T, binary string, o azuresim.Options) *world {
 	t.Helper()
 	dir := t.TempDir()
 	w := &world{t: t, binary: binary, points: &counter{fired: make(chan struct{})}}
-	w.sim = azuresim.New(azuresim.Options{Wall: time.Now, PatchTakes: time.Minute, StateLag: 10 * time.Second})
+	w.sim = azuresim.New(o)
 	w.sample = w.sim.AddSample("v1", 365*24*time.Hour)
 	server, err := w.sim.Serve()
 	must(t, err)

@@ -29,6 +29,7 @@ import (
 // killed and started again; its output is kept over all of them.
 type Child struct {
 	binary string
+	args   []string
 	env    []string
 	port   string
 	cmd    *exec.Cmd
@@ -48,8 +49,9 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 }
 
 // New returns a Child of the binary with these settings; Start starts it.
-func New(binary string, env map[string]string) *Child {
-	c := &Child{binary: binary, out: &logBuffer{}}
+// args are those of a run that is not the host's default.
+func New(binary string, env map[string]string, args ...string) *Child {
+	c := &Child{binary: binary, args: args, out: &logBuffer{}}
 	for k, v := range env {
 		c.env = append(c.env, k+"="+v)
 	}
@@ -67,7 +69,7 @@ func (c *Child) Start(ctx context.Context) error {
 	if err := l.Close(); err != nil {
 		return err
 	}
-	c.cmd = exec.CommandContext(ctx, c.binary)
+	c.cmd = exec.CommandContext(ctx, c.binary, c.args...)
 	c.cmd.Env = append(append(os.Environ(), c.env...), "FUNCTIONS_CUSTOMHANDLER_PORT="+c.port, "FUNCTIONS_CUSTOMHANDLER_WORKER_ID="+uuid.NewString())
 	c.cmd.Stdout, c.cmd.Stderr = c.out, c.out
 	if err := c.cmd.Start(); err != nil {

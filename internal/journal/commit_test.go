@@ -83,7 +83,7 @@ func TestALostAnswerIsSettledAfterTheFold(t *testing.T) {
 func TestTooFarToSettleIsUnknown(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	o := &overtaken{State: k.b.State, kind: fault.Transient, then: func() { k.commit(t, "p", 40) }}
+	o := &overtaken{State: k.b.State, kind: fault.Transient, then: func() { k.commit(t, "p", 100) }}
 	err := journal.NewRecorder(o, "test", k.clock).Commit(ctx, "p", []journal.Entry{{Kind: journal.KindNote}})
 	if err == nil || fault.KindOf(err) != fault.Unknown {
 		t.Fatalf("%v, want unknown: neither landed nor lost can be shown", err)

@@ -1,4 +1,4 @@
-// Package azurite runs Microsoft's storage emulator for tests: started, killed
+// Package azurite runs Microsoft's storage emulator for tests: started, stopped
 // and started again on the same data. Nothing that ships imports it.
 //
 // CMKGUARD_AZURITE names its start file (make e2e installs it from npm); without
@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func Start(t testing.TB) *Server {
 		s.ports[i] = freePort(t)
 	}
 	s.Restart()
-	t.Cleanup(s.Kill)
+	t.Cleanup(s.kill)
 	return s
 }
 
@@ -98,12 +99,18 @@ func (s *Server) await(port string) {
 	}
 }
 
-// Kill ends it as a crash would.
-func (s *Server) Kill() {
+// Stop ends it in the middle of whatever it is doing. It is told to stop, not
+// killed: the emulator writes its tables and queues to disk every few seconds,
+// and what it had acknowledged would be gone, which a storage account's is not.
+func (s *Server) Stop() { s.end(syscall.SIGTERM) }
+
+func (s *Server) kill() { s.end(syscall.SIGKILL) }
+
+func (s *Server) end(sig syscall.Signal) {
 	if s.cmd == nil || s.cmd.ProcessState != nil {
 		return
 	}
-	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Process.Signal(sig)
 	_ = s.cmd.Wait()
 }
 
