@@ -6,7 +6,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 PACKAGE  := build/app
 export CGO_ENABLED ?= 0
 
-.PHONY: help build test race crash lint bench fuzz demo run package infra-check clean
+.PHONY: help build test race crash e2e lint bench fuzz demo run package infra-check clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,13 @@ race: ## the tests under the race detector (needs a C compiler)
 
 crash: ## kill the process at every call that it makes: minutes
 	@set -o pipefail; CMKGUARD_CRASH=all $(GO) test -run 'Killed' -v -parallel 4 ./internal/guard ./internal/e2e | grep -v '^ *\(=== \|--- PASS: Test[A-Za-z]*/\)'
+
+AZURITE := build/azurite/node_modules/azurite/dist/src/azurite.js
+$(AZURITE):
+	npm install --prefix build/azurite --no-audit --no-fund --no-save azurite@3.35.0
+
+e2e: $(AZURITE) ## the store and the main story on the storage emulator (installs it from npm)
+	CMKGUARD_AZURITE=$(CURDIR)/$(AZURITE) $(GO) test -v -run 'Conformance|Azure|Survive|Lost' ./internal/store/azstore ./internal/e2e
 
 lint: ## gofmt and go vet
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'gofmt -w the files above'; exit 1; }
