@@ -107,7 +107,7 @@ func TestSignalsSurviveDuplicatesAndAStorageCrash(t *testing.T) {
 	done := func() error {
 		n, err := w.signalsDone(ctx)
 		if err != nil || n != signals {
-			return fmt.Errorf("%d of %d signals are done: %w", n, signals, err)
+			return fmt.Errorf("%d of %d signals are done: %v", n, signals, err)
 		}
 		return w.settled(ctx, workers[0])
 	}

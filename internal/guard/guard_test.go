@@ -89,11 +89,12 @@ type setup struct {
 	created time.Duration // age of the key's first version
 	mode    policy.Mode
 	observe string
+	azure   azuresim.Options // where Azure is undocumented: its other answers
 }
 
 func newWorld(t *testing.T, o setup) *world {
 	t.Helper()
-	w := &world{t: t, sim: azuresim.New(azuresim.Options{}), told: &told{}}
+	w := &world{t: t, sim: azuresim.New(o.azure), told: &told{}}
 	sample := w.sim.AddSample(o.kind, o.created)
 	w.key, w.cluster = sample.Key, sample.Cluster
 	server, err := w.sim.Serve()
@@ -491,5 +492,81 @@ func TestThrottledForAMinute(t *testing.T) {
 				t.Fatalf("asked %d times in a minute, though told to wait 20 s", asked.Load())
 			}
 		})
+	}
+}
+
+// otherAnswers are the switches of the simulated Azure, each at what the
+// references mark as inferred or not documented.
+func otherAnswers() map[string]azuresim.Options {
+	return map[string]azuresim.Options{
+		"managed caches adopt nothing":           {NoAdopt: true},
+		"GET hides what was adopted":             {HideAdopt: true},
+		"adoption takes the whole two hours":     {AdoptAfter: 2 * time.Hour},
+		"a PATCH takes half an hour":             {PatchTakes: 30 * time.Minute},
+		"resourceState lags by ten minutes":      {StateLag: 10 * time.Minute},
+		"an unreachable key is refused at once":  {SyncRefuse: true},
+		"Resource Graph is five minutes behind":  {GraphLag: 5 * time.Minute},
+		"Resource Graph counts no queries":       {NoGraphQuota: true},
+		"a cluster without its key dies at once": {OfflineLag: time.Second},
+	}
+}
+
+func TestTheMainJobUnderAzuresOtherAnswers(t *testing.T) {
+	t.Parallel()
+	for name, o := range otherAnswers() {
+		for _, kind := range []string{"v1", "v2"} {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, setup{kind: kind, created: year, mode: policy.Auto, azure: o})
+				w.sim.Clock().Advance(time.Hour) // Resource Graph has seen the world
+				w.take(w.sim.NearExpiry(w.key, "e1"))
+				w.run(6)
+				if n := len(w.sim.Versions(w.key)); n != 2 || w.rotates() != 1 || !w.onNewest() {
+					t.Fatalf("%d versions, %d rotations, follows %v", n, w.rotates(), w.onNewest())
+				}
+				if r := w.verify(); len(r.Problems) > 0 || r.Unsealed > 0 {
+					t.Fatalf("%+v", r)
+				}
+			})
+		}
+	}
+}
+
+func TestABurstAboutOneKeyCostsAFewLooks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.DryRun})
+	const burst = 200
+	for i := range burst {
+		w.take(w.sim.NearExpiry(w.key, fmt.Sprintf("burst-%d", i)))
+	}
+	w.runFor(2 * time.Minute)
+	looks, entries := 0, map[string]bool{}
+	for _, c := range w.sim.Calls() {
+		if c.Method == http.MethodGet && strings.HasSuffix(c.Path, "/keys/kek/versions") && c.Status == http.StatusOK {
+			looks++
+		}
+	}
+	must(t, journal.Read(ctx, w.b.Log, 0, func(_ int64, e journal.Entry) error {
+		if e.Kind == journal.KindSignal {
+			entries[e.Ref] = true
+		}
+		return nil
+	}))
+	t.Logf("%d signals about one key: %d readings of its versions", burst, looks)
+	if len(entries) != burst || looks == 0 || looks > 10 {
+		t.Fatalf("%d of %d signals in the record, %d looks", len(entries), burst, looks)
+	}
+}
+
+func TestAChangeAfterTheLookIsSeen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.DryRun})
+	w.take(w.sim.NearExpiry(w.key, "before"))
+	w.runFor(time.Minute)
+	w.sim.Unassign(who)
+	w.take(w.sim.NearExpiry(w.key, "after"))
+	w.runFor(time.Minute)
+	if !w.told.has("CMK-050", "Broken") {
+		t.Fatal("an older look answered a newer signal")
 	}
 }

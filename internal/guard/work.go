@@ -27,8 +27,11 @@ func (g *Guard) Work(ctx context.Context, raw []byte) error {
 		s, _ := m.signal(g.Cloud)
 		g.tellUnrecorded(ctx, s, err)
 	}
+	var taken errTaken
 	switch {
 	case err == nil:
+	case errors.As(err, &taken):
+		err = g.send(ctx, m, turnAgain) // not a failure: its turn comes
 	case fault.Is(err, fault.Invalid):
 		err = g.Poison(ctx, WorkQueue, err.Error(), raw)
 	default:
@@ -71,7 +74,10 @@ func (g *Guard) runSignal(ctx context.Context, partition string, lastTry bool) (
 	if st.State == signalDone {
 		return nil, nil
 	}
-	touched, err := g.assess(ctx, st.Signal, lastTry)
+	touched, covered, err := g.inTurn(ctx, st.Signal, st.Received, !lastTry, func() ([]string, error) { return g.assess(ctx, st.Signal, lastTry) })
+	if err == nil && !covered.IsZero() {
+		err = g.recordCovered(ctx, st.Signal, covered)
+	}
 	if err != nil {
 		return touched, err
 	}
