@@ -33,9 +33,11 @@ $(AZURITE):
 e2e: $(AZURITE) ## the store and the main story on the storage emulator (installs it from npm)
 	CMKGUARD_AZURITE=$(CURDIR)/$(AZURITE) $(GO) test -v -run 'Conformance|Azure|Survive|Lost' ./internal/store/azstore ./internal/e2e
 
-lint: ## gofmt and go vet
-	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'gofmt -w the files above'; exit 1; }
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+lint: ## gofmt, go vet, and golangci-lint with the linters of .golangci.yml
+	@test -z "$$(gofmt -l $$(git ls-files '*.go') | tee /dev/stderr)" || { echo 'gofmt -w the files above'; exit 1; }
 	$(GO) vet ./...
+	$(GO) run $(GOLANGCI) run ./...
 
 bench: ## benchmarks; read them as ratios of one run
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -56,22 +56,14 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 		return nil, err
 	}
 	rec := journal.NewRecorder(b.State, p.Version, now)
-	var seal guard.Sequencer
-	signer, verifier, err := journalKey(s)
-	switch {
-	case err == nil:
-		log.Info().Str("verifier", verifier).Msg("journal checkpoints are signed with this key")
-		seal = journal.NewSequencer(b, signer, p.Version, now)
-	case s.Storage == nil:
+	seal, problem, err := sequencer(s, b, p.Version, now, log)
+	if err != nil {
 		_ = closer()
-		return nil, fmt.Errorf("journal key %s: %w", journalKeyPath(s), err)
-	default:
-		problems, seal = append(problems, err.Error()), unsealed{err}
+		return nil, err
 	}
+	problems = appendProblem(problems, problem)
 	pol, problem := readPolicy(s.Policy)
-	if problem != "" {
-		problems = append(problems, problem)
-	}
+	problems = appendProblem(problems, problem)
 	channels, more := channelsOf(pol, p, profile, s)
 	g := &guard.Guard{
 		Cloud: profile.Cloud, Policy: pol, CanWrite: s.Remediator != "",
@@ -87,6 +79,27 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 	}
 	g.Observe = strings.Join(problems, "; ")
 	return &world{guard: g, backend: b, now: now, close: func() { _ = closer() }}, nil
+}
+
+func appendProblem(problems []string, problem string) []string {
+	if problem == "" {
+		return problems
+	}
+	return append(problems, problem)
+}
+
+// sequencer returns what seals the journal. Without its key an embedded store is
+// unusable; an account's is used without being sealed, observing.
+func sequencer(s Settings, b store.Backend, version string, now func() time.Time, log zerolog.Logger) (seal guard.Sequencer, problem string, err error) {
+	signer, verifier, err := journalKey(s)
+	switch {
+	case err == nil:
+		log.Info().Str("verifier", verifier).Msg("journal checkpoints are signed with this key")
+		return journal.NewSequencer(b, signer, version, now), "", nil
+	case s.Storage == nil:
+		return nil, "", fmt.Errorf("journal key %s: %w", journalKeyPath(s), err)
+	}
+	return unsealed{err}, err.Error(), nil
 }
 
 // readPolicy returns the policy of the file, or the built-in one and why.

@@ -39,6 +39,7 @@ func judgeAccessCheck(s *scene) finding {
 			f.remedy = remedyNone // a grant does not beat a deny assignment
 		}
 		return f
+	case Unknown:
 	}
 	return unknown("whether the identity can use the key cannot be told: %s", why)
 }

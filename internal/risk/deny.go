@@ -27,6 +27,7 @@ func (r rbac) denied(action string) (Answer, string) {
 			return Broken, "denied by deny assignment " + lastSegment(d.ID) + " at " + d.Scope
 		case Unknown:
 			maybe = fmt.Sprintf("deny assignment %s may apply: it names or excludes a group whose members were not read", lastSegment(d.ID))
+		case OK: // it is about others
 		}
 	}
 	if maybe != "" {
@@ -56,6 +57,7 @@ func (r rbac) names(d wiring.DenyAssignment) Answer {
 		return OK
 	case Unknown:
 		return Unknown
+	case OK: // not excluded
 	}
 	return in
 }

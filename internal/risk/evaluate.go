@@ -113,6 +113,7 @@ func (s *scene) subject(kind event.SubjectKind) event.Subject {
 		if id := s.w.Vault.Value.ID; !id.IsZero() {
 			return event.Subject{Kind: kind, ID: id.Key()}
 		}
+	case event.SubjectCluster, event.SubjectIdentity, event.SubjectScope:
 	}
 	return event.Subject{Kind: event.SubjectCluster, ID: s.clusterID()}
 }

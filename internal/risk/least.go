@@ -107,6 +107,7 @@ func judgeNotDenied(s *scene) finding {
 		return broken(remedyNone, "%s", why)
 	case OK:
 		return fine("%s", why)
+	case Unknown:
 	}
 	return unknown("%s", why)
 }

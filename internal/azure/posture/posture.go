@@ -53,7 +53,7 @@ func (c *Client) get(ctx context.Context, path string, out any) error {
 		return fault.Wrap(fault.Invalid, op, err)
 	}
 	req.Raw().Header.Set("Accept", "application/json")
-	resp, err := c.arm.Pipeline().Do(req)
+	resp, err := c.arm.Pipeline().Do(req) //nolint:bodyclose // the SDK's pipeline has read and closed it
 	if err != nil {
 		return azfault.Read(op, err)
 	}
