@@ -1,6 +1,7 @@
 package azuresim
 
 import (
+	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -88,6 +89,7 @@ func (s *Sim) find(k azureid.Key) (*Vault, *Key, *Version) {
 func (s *Sim) settle() {
 	s.land()
 	now := s.clock.Now()
+	s.live(now)
 	for _, c := range s.clusters {
 		s.settleOperation(c, now)
 		if c.CMK == nil {
@@ -110,7 +112,9 @@ func (s *Sim) settleOperation(c *Cluster, now time.Time) {
 			c.ProvisioningState, c.ResourceState = "Failed", "UpdateFailed"
 		case op.Apply != nil:
 			c.CMK = op.Apply
+			s.auditUnwrap(c.CMK, http.StatusOK)
 		}
+		s.emitResource("ResourceWriteSuccess", "Microsoft.Cache/redisEnterprise/write", c.ID.String(), "")
 	}
 	if !now.Before(op.RunsAt) && c.ResourceState == "Updating" {
 		c.ResourceState = "Running"
@@ -121,7 +125,7 @@ func (s *Sim) settleOperation(c *Cluster, now time.Time) {
 // two hours [D]; Enterprise (v1) is not documented to and does not.
 func (s *Sim) adopt(c *Cluster, now time.Time) {
 	k, err := azureid.ParseKey(c.CMK.KeyURL, azureid.Public())
-	if err != nil || c.Kind != "v2" || s.o.NoAdopt || s.o.HideAdopt || c.ResourceState != "Running" {
+	if err != nil || c.Kind != "v2" || s.o.NoAdopt || c.ResourceState != "Running" {
 		return
 	}
 	_, key, _ := s.find(k)
@@ -132,7 +136,12 @@ func (s *Sim) adopt(c *Cluster, now time.Time) {
 	if newest.Enabled && newest.ID != k.Version && now.Sub(newest.Created) >= s.o.AdoptAfter {
 		next := *c.CMK
 		next.KeyURL = k.At(newest.ID).String()
-		if s.canUnwrap(c, &next) {
+		if !s.canUnwrap(c, &next) || c.adopted == newest.ID {
+			return
+		}
+		c.adopted = newest.ID
+		s.auditUnwrap(&next, http.StatusOK)
+		if !s.o.HideAdopt { // [?]: else GET goes on naming the version of the last write
 			c.CMK = &next
 		}
 	}
@@ -152,8 +161,24 @@ func (s *Sim) offline(c *Cluster, now time.Time) {
 	}
 	if s.lostAt[id].IsZero() {
 		s.lostAt[id] = now
+		s.auditUnwrap(c.CMK, http.StatusForbidden)
 	}
 	if now.Sub(s.lostAt[id]) >= s.o.OfflineLag && c.ResourceState == "Running" {
 		c.ResourceState = "Disabled"
 	}
+}
+
+// auditUnwrap logs that a cluster's identity unwrapped, or was refused, as it
+// does when it takes a version up or finds it gone [I].
+func (s *Sim) auditUnwrap(cmk *CMK, status int) {
+	k, err := azureid.ParseKey(cmk.KeyURL, azureid.Public())
+	v := s.vaults[k.Host]
+	if err != nil || v == nil {
+		return
+	}
+	result := "Success"
+	if status >= 400 {
+		result = "Unauthorized"
+	}
+	s.auditRecord("KeyUnwrap", v, k.String(), s.identities[cmk.IdentityID.Key()].PrincipalID, s.eventID(), result, status)
 }

@@ -76,9 +76,9 @@ func (c *Caller) permissions(scope string) []any {
 
 // filterOf reads the three filters that the reference documents, also joined
 // by "and". Anything else is a 400, as a wrong filter is at Azure.
-func filterOf(text string) (atScope bool, principal string, transitive bool, e *armError) {
+func filterOf(text string) (atScope bool, principal string, e *armError) {
 	if text == "" {
-		return false, "", false, nil
+		return false, "", nil
 	}
 	for _, part := range strings.Split(text, " and ") {
 		part = strings.TrimSpace(part)
@@ -89,12 +89,12 @@ func filterOf(text string) (atScope bool, principal string, transitive bool, e *
 		case strings.HasPrefix(lower, "principalid eq '") && strings.HasSuffix(lower, "'"):
 			principal = part[len("principalid eq '") : len(part)-1]
 		case strings.HasPrefix(lower, "assignedto('") && strings.HasSuffix(lower, "')"):
-			principal, transitive = part[len("assignedto('"):len(part)-2], true
+			principal = part[len("assignedto('") : len(part)-2]
 		default:
-			return false, "", false, armBadRequest("BadRequestFormat", "The filter '%s' is not supported. Supported filters are either 'atScope()', 'principalId eq' or 'assignedTo()'.", text)
+			return false, "", armBadRequest("BadRequestFormat", "The filter '%s' is not supported. Supported filters are either 'atScope()', 'principalId eq' or 'assignedTo()'.", text)
 		}
 	}
-	return atScope, principal, transitive, nil
+	return atScope, principal, nil
 }
 
 // inView reports whether something assigned at a scope is listed from another:
@@ -108,7 +108,7 @@ func inView(assignedAt, from string, atScope bool) bool {
 func (s *Sim) listAssignments(w http.ResponseWriter, scope, filter string) {
 	// assignedTo also lists what groups of the principal hold ([doc]); the world
 	// has no groups, so it is the same as principalId here.
-	atScope, principal, _, e := filterOf(filter)
+	atScope, principal, e := filterOf(filter)
 	if e != nil {
 		e.write(w)
 		return
@@ -123,7 +123,7 @@ func (s *Sim) listAssignments(w http.ResponseWriter, scope, filter string) {
 }
 
 func (s *Sim) listDenies(w http.ResponseWriter, scope, filter string) {
-	atScope, _, _, e := filterOf(filter)
+	atScope, _, e := filterOf(filter)
 	if e != nil {
 		e.write(w)
 		return

@@ -1,6 +1,7 @@
 package azuresim
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -193,7 +194,7 @@ func (s *Sim) listResources(w http.ResponseWriter, r *http.Request, c *Caller, p
 	}
 	out := []any{}
 	for _, body := range s.bodies(typ) {
-		if id := strings.ToLower(body["id"].(string)); covers(scope, id) && c.reads(id) {
+		if id := strings.ToLower(fmt.Sprint(body["id"])); covers(scope, id) && c.reads(id) {
 			out = append(out, body)
 		}
 	}

@@ -35,6 +35,8 @@ const (
 	After  Mode = "after"  // the effect, and then the status
 	Drop   Mode = "drop"   // the effect, and the connection cut
 	Late   Mode = "late"   // the status now, the effect later
+	Hang   Mode = "hang"   // no answer and no effect, until the sender gives up
+	Stuck  Mode = "stuck"  // the effect, and no answer until the sender gives up
 )
 
 type lateEffect struct {
@@ -117,6 +119,24 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the sender went away
 	}
+	f, rec := s.answer(r, body)
+	s.handOut()
+	switch {
+	case f != nil && f.Mode == Drop:
+		panic(http.ErrAbortHandler)
+	case f != nil && (f.Mode == Hang || f.Mode == Stuck):
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	}
+	for k, v := range rec.Header() {
+		w.Header()[k] = v
+	}
+	w.WriteHeader(rec.Code)
+	_, _ = w.Write(rec.Body.Bytes())
+}
+
+// answer lets the request happen, as its fault has it.
+func (s *Sim) answer(r *http.Request, body []byte) (*Fault, *httptest.ResponseRecorder) {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,7 +145,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := httptest.NewRecorder()
 	caller := s.callers[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
 	switch {
-	case f == nil, f.Mode == After, f.Mode == Drop:
+	case f == nil, f.Mode == After, f.Mode == Drop, f.Mode == Stuck:
 		s.route(rec, r, caller)
 	case f.Mode == Late:
 		again := r.Clone(r.Context())
@@ -144,14 +164,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		call.Caller = caller.Name
 	}
 	s.calls = append(s.calls, call)
-	if f != nil && f.Mode == Drop {
-		panic(http.ErrAbortHandler)
-	}
-	for k, v := range rec.Header() {
-		w.Header()[k] = v
-	}
-	w.WriteHeader(rec.Code)
-	_, _ = w.Write(rec.Body.Bytes())
+	return f, rec
 }
 
 // land lets late effects happen whose time has come.

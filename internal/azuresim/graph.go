@@ -94,8 +94,9 @@ func (s *Sim) writePage(w http.ResponseWriter, q graphRequest, kql *kqlQuery, ro
 	}
 	from := q.Options.Skip
 	if q.Options.SkipToken != "" {
-		raw, err := base64.StdEncoding.DecodeString(q.Options.SkipToken)
-		if from, err = strconv.Atoi(string(raw)); err != nil || from < 0 {
+		raw, undecoded := base64.StdEncoding.DecodeString(q.Options.SkipToken)
+		var err error
+		if from, err = strconv.Atoi(string(raw)); undecoded != nil || err != nil || from < 0 {
 			armBadRequest("BadRequest", "The skip token is not valid.").write(w)
 			return
 		}

@@ -36,6 +36,8 @@ func (s *Sim) route(w http.ResponseWriter, r *http.Request, c *Caller) {
 	switch {
 	case strings.HasSuffix(r.Host, ".vault.azure.net"):
 		s.serveVault(w, r, c)
+	case r.Host == "login.microsoftonline.com":
+		s.serveEntra(w, r)
 	case strings.HasSuffix(r.Host, ".eventgrid.azure.net"):
 		s.serveGrid(w, r, c)
 	case c == nil:
@@ -47,7 +49,8 @@ func (s *Sim) route(w http.ResponseWriter, r *http.Request, c *Caller) {
 	}
 }
 
-// serveVault is the data plane, API 2025-07-01.
+// serveVault is the data plane, API 2025-07-01. It looks in the order that was
+// seen in practice: caller, grant, object.
 func (s *Sim) serveVault(w http.ResponseWriter, r *http.Request, c *Caller) {
 	v := s.vaults[r.Host]
 	switch {
@@ -60,42 +63,38 @@ func (s *Sim) serveVault(w http.ResponseWriter, r *http.Request, c *Caller) {
 		return
 	}
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
-	name := ""
-	if len(parts) > 1 {
-		name = parts[1]
-	}
-	need, permission := "keys/read", "get"
-	switch what := last(parts); {
-	case what == "rotate":
-		need, permission = "keys/rotate/action", "rotate"
-	case what == "rotationpolicy":
-		need, permission = "keyrotationpolicies/read", "getrotationpolicy"
-	case what == "versions":
-		permission = "list"
-	}
-	if !s.may(c.ObjectID, v, name, need, permission) {
-		s.forbidden(w, v, c, need, permission)
+	op, ok := keyOperation(r.Method, parts)
+	if !ok {
+		writeError(w, http.StatusMethodNotAllowed, "BadParameter", r.Method+" is not simulated at this path", "")
 		return
 	}
-	key := v.Keys[strings.ToLower(name)]
-	switch {
-	case parts[0] == "deletedkeys" && len(parts) == 2 && r.Method == http.MethodGet:
-		if key == nil || key.Deleted == nil {
-			s.notFound(w, name)
-			return
-		}
-		body := s.bundle(v, key, key.Versions[len(key.Versions)-1])
-		body["recoveryId"] = "https://" + v.Host + "/deletedkeys/" + key.Name
-		body["deletedDate"], body["scheduledPurgeDate"] = key.Deleted.At.Unix(), key.Deleted.Purge.Unix()
-		writeJSON(w, http.StatusOK, body)
-	case parts[0] != "keys" || key == nil || key.Deleted != nil:
-		s.notFound(w, name)
-	default:
-		s.serveKey(w, r, v, key, parts[2:])
+	call := keyCall{v: v, c: c, r: r}
+	if len(parts) > 1 {
+		call.name = parts[1]
+		call.key = v.Keys[strings.ToLower(parts[1])]
 	}
+	if len(parts) > 2 {
+		call.version = strings.ToLower(parts[2])
+	}
+	seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+	if s.may(c.ObjectID, v, call.name, op.action, op.permission) {
+		op.do(s, seen, call)
+	} else {
+		s.forbidden(seen, v, c, op.action, op.permission)
+	}
+	s.audit(op.name, call, seen.status)
 }
 
-func last(parts []string) string { return parts[len(parts)-1] }
+// statusWriter remembers the status, for the log.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
 
 func (s *Sim) notFound(w http.ResponseWriter, name string) {
 	writeError(w, http.StatusNotFound, "KeyNotFound", "A key with (name/id) "+name+" was not found in this key vault.", "")
@@ -110,45 +109,14 @@ func (s *Sim) forbidden(w http.ResponseWriter, v *Vault, c *Caller, need, permis
 	writeError(w, http.StatusForbidden, "Forbidden", "The application 'oid="+c.ObjectID+"' does not have keys "+permission+" permission on key vault '"+v.ID.Name()+"'.", "AccessDenied")
 }
 
-func (s *Sim) serveKey(w http.ResponseWriter, r *http.Request, v *Vault, key *Key, rest []string) {
-	newest := key.Versions[len(key.Versions)-1]
-	switch {
-	case len(rest) == 0 && r.Method == http.MethodGet:
-		writeJSON(w, http.StatusOK, s.bundle(v, key, newest))
-	case len(rest) == 1 && rest[0] == "versions":
-		list := []any{}
-		for _, ver := range key.Versions {
-			list = append(list, map[string]any{"kid": kid(v, key, ver), "attributes": attributes(v, ver), "tags": key.Tags})
-		}
-		writeJSON(w, http.StatusOK, map[string]any{"value": list, "nextLink": nil})
-	case len(rest) == 1 && rest[0] == "rotationpolicy" && r.Method == http.MethodGet:
-		writeJSON(w, http.StatusOK, rotationBody(v, key))
-	case len(rest) == 1 && rest[0] == "rotate" && r.Method == http.MethodPost:
-		// A new version of the same type; exp from the policy's expiryTime
-		// only, otherwise none [D: how to configure key rotation].
-		next := s.newVersion(KeyOptions{Type: newest.Type, Bits: newest.Bits, Ops: newest.Ops, Expires: s.expiry(key)})
-		key.Versions = append(key.Versions, next)
-		writeJSON(w, http.StatusOK, s.bundle(v, key, next))
-	case len(rest) == 1 && r.Method == http.MethodGet:
-		for _, ver := range key.Versions {
-			if ver.ID == strings.ToLower(rest[0]) {
-				writeJSON(w, http.StatusOK, s.bundle(v, key, ver))
-				return
-			}
-		}
-		s.notFound(w, key.Name+"/"+rest[0])
-	default:
-		writeError(w, http.StatusMethodNotAllowed, "BadParameter", r.Method+" is not simulated at this path", "")
-	}
-}
-
-func (s *Sim) expiry(key *Key) *time.Time {
-	var days int
-	if _, err := fmt.Sscanf(key.Rotation.ExpiryTime, "P%dD", &days); err != nil {
+// expiry is what the policy's expiryTime gives a version made at the time.
+func (s *Sim) expiry(key *Key, at time.Time) *time.Time {
+	y, m, d, ok := period(key.Rotation.ExpiryTime)
+	if !ok {
 		return nil
 	}
-	at := s.clock.Now().Add(time.Duration(days) * 24 * time.Hour)
-	return &at
+	exp := at.AddDate(y, m, d)
+	return &exp
 }
 
 func kid(v *Vault, key *Key, ver *Version) string {

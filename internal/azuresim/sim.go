@@ -27,6 +27,14 @@ type Options struct {
 	SyncRefuse bool             // [?] switch: an unreachable key is refused at once, not by the operation
 	OfflineLag time.Duration    // a cluster that cannot unwrap goes Disabled after this; default 1 h [I]
 
+	// OnEvent takes each event as Event Grid would deliver it, OnAudit each
+	// AuditEvent record of a vault's log; in order, with no lock held. They see
+	// what happens through requests, through time, and through the mutators
+	// that say so.
+	OnEvent     func(payload []byte)
+	OnAudit     func(record []byte)
+	CloudEvents bool // events in the CloudEvents schema
+
 	GraphLag     time.Duration // Resource Graph shows the world of this long ago; default: the present
 	NoGraphQuota bool          // Resource Graph does not count queries
 }
@@ -50,6 +58,8 @@ type Sim struct {
 	tap         Tap
 	late        []lateEffect
 	calls       []Call
+	emissions   []emission
+	emitted     int
 	published   []json.RawMessage
 	graphPast   []graphSnapshot // oldest first; kept only with a GraphLag
 	documents   documents
@@ -239,34 +249,45 @@ func (s *Sim) guid() string {
 
 // Unassign removes every assignment of the principal.
 func (s *Sim) Unassign(principalID string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var kept []RoleAssignment
-	for _, a := range s.assignments {
-		if !strings.EqualFold(a.PrincipalID, principalID) {
-			kept = append(kept, a)
+	s.act(func() {
+		var kept []RoleAssignment
+		for _, a := range s.assignments {
+			if !strings.EqualFold(a.PrincipalID, principalID) {
+				kept = append(kept, a)
+				continue
+			}
+			s.emitResource("ResourceDeleteSuccess", "Microsoft.Authorization/roleAssignments/delete", a.ID, person)
 		}
-	}
-	s.assignments = kept
+		s.assignments = kept
+	})
 }
 
 // ChangeVault changes a vault as its owner would.
 func (s *Sim) ChangeVault(host string, change func(*Vault)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	change(s.vaults[host])
+	s.act(func() {
+		v := s.vaults[host]
+		before := len(v.Policies)
+		change(v)
+		s.emitResource("ResourceWriteSuccess", "Microsoft.KeyVault/vaults/write", v.ID.String(), person)
+		if len(v.Policies) != before {
+			s.emitEvent(v.ID.String(), v.ID.Name(), "Microsoft.KeyVault.VaultAccessPolicyChanged", map[string]any{
+				"Id": "https://" + v.Host + "/", "VaultName": v.ID.Name(), "ObjectType": "Vault", "ObjectName": v.ID.Name(), "Version": "", "NBF": nil, "EXP": nil})
+		}
+	})
 }
 
 // ChangeCluster changes a cluster as its owner would.
 func (s *Sim) ChangeCluster(id azureid.Resource, change func(*Cluster)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	change(s.clusters[id.Key()])
+	s.act(func() {
+		change(s.clusters[id.Key()])
+		s.emitResource("ResourceWriteSuccess", "Microsoft.Cache/redisEnterprise/write", id.String(), person)
+	})
 }
 
 // Cluster returns a copy of a cluster as GET would show it now.
 func (s *Sim) Cluster(id azureid.Resource) Cluster {
 	s.mu.Lock()
+	defer s.handOut()
 	defer s.mu.Unlock()
 	s.settle()
 	return *s.clusters[id.Key()]
@@ -275,7 +296,9 @@ func (s *Sim) Cluster(id azureid.Resource) Cluster {
 // Versions returns the ids of a key's versions, oldest first.
 func (s *Sim) Versions(k azureid.Key) []string {
 	s.mu.Lock()
+	defer s.handOut()
 	defer s.mu.Unlock()
+	s.settle()
 	var out []string
 	for _, v := range s.vaults[k.Host].Keys[strings.ToLower(k.Name)].Versions {
 		out = append(out, v.ID)

@@ -61,6 +61,8 @@ type Version struct {
 	NotBefore *time.Time
 	Expires   *time.Time
 	Modulus   []byte
+
+	announced, expired bool // its events have fired
 }
 
 // Deletion is a key's soft deletion.
@@ -96,6 +98,8 @@ type Cluster struct {
 	Identities        []azureid.Resource
 	CMK               *CMK
 	Operation         *Operation
+
+	adopted string // version that it took up by itself
 }
 
 // CMK is a cluster's customer-managed key encryption.
