@@ -6,7 +6,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 PACKAGE  := build/app
 export CGO_ENABLED ?= 0
 
-.PHONY: help build test race crash e2e lint bench fuzz demo run package infra-check clean
+.PHONY: help build test race crash e2e soak lint bench fuzz demo run package infra-check clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ crash: ## kill the process at every call that it makes: minutes
 	@set -o pipefail; CMKGUARD_CRASH=all $(GO) test -run 'Killed' -v -parallel 4 ./internal/guard ./internal/e2e | grep -v '^ *\(=== \|--- PASS: Test[A-Za-z]*/\)'
 
 AZURITE := build/azurite/node_modules/azurite/dist/src/azurite.js
+soak: $(AZURITE) ## 10,000 signals through two workers on the storage emulator, which is stopped in between
+	CMKGUARD_SIGNALS=10000 CMKGUARD_AZURITE=$(CURDIR)/$(AZURITE) $(GO) test -v -timeout 3h -run Survive ./internal/e2e
+
 $(AZURITE):
 	npm install --prefix build/azurite --no-audit --no-fund --no-save azurite@3.35.0
 

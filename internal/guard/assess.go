@@ -29,6 +29,9 @@ type picture struct {
 	verdicts map[event.Subject][]risk.Verdict
 	impact   map[event.Subject][]wiring.Cluster
 	keys     map[string]keyPicture // by azureid.Key.ID
+	// parts are the keys that the signal is split into: more than one
+	// invocation can look at within its deadline. Nothing else is read then.
+	parts []azureid.Key
 }
 
 // keyPicture is what is known of one key across the clusters that use it.
@@ -48,6 +51,9 @@ func (g *Guard) assess(ctx context.Context, s event.Signal, lastTry bool) (touch
 	p := g.look(ctx, run, s)
 	if len(p.wirings) == 0 && !p.complete && !lastTry {
 		return nil, fault.New(fault.Transient, "guard.assess", "who uses %s is unknown: %s", s.Subject.ID, p.why)
+	}
+	if p.parts != nil {
+		return []string{incident.Partition(s.Subject)}, g.fanOut(ctx, p)
 	}
 	if err := g.addKeys(ctx, run, p); err != nil {
 		return nil, err
@@ -103,7 +109,11 @@ func (g *Guard) look(ctx context.Context, run Survey, s event.Signal) *picture {
 		signal: s, now: g.Now(), keys: map[string]keyPicture{},
 		verdicts: map[event.Subject][]risk.Verdict{}, impact: map[event.Subject][]wiring.Cluster{},
 	}
-	for _, c := range g.clustersOf(ctx, run, p) {
+	clusters := g.clustersOf(ctx, run, p)
+	if p.parts = split(s, clusters); p.parts != nil {
+		return p
+	}
+	for _, c := range clusters {
 		w := run.Wiring(ctx, c.ID)
 		p.wirings = append(p.wirings, w)
 		g.judge(p, w)

@@ -110,6 +110,27 @@ func TestWithoutARecordNothingIsDoneAndPeopleAreTold(t *testing.T) {
 	}
 }
 
+func TestAKeyIsDeletedWhileStorageIsDenied(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.Auto})
+	gone := w.darken()
+	w.sim.DeleteKey(w.key)
+	gone.all.Store(true)
+	if err := w.g.Take(ctx, "keyvaultevents", w.sim.AccessPolicyChanged(host, "e1")); err == nil {
+		t.Fatal("an event that cannot be stored must come again")
+	}
+	told := false
+	for _, a := range w.told.all {
+		told = told || a.Unrecorded && a.Severity == "critical" && strings.Contains(a.What, "deleted") && len(a.Impact) == 1
+	}
+	if !told {
+		for _, a := range w.told.all {
+			t.Logf("%s", alert.Render(a, w.sim.Clock().Now()))
+		}
+		t.Fatal("the responder was not told that the key is deleted")
+	}
+}
+
 func TestStorageLostBetweenIntakeAndWork(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.Auto})

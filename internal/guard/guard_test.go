@@ -570,3 +570,30 @@ func TestAChangeAfterTheLookIsSeen(t *testing.T) {
 		t.Fatal("an older look answered a newer signal")
 	}
 }
+
+func TestAVaultOfManyClustersIsSplit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.DryRun})
+	const many = 30
+	identity := azureid.MustResource(root + "Microsoft.ManagedIdentity/userAssignedIdentities/id-a")
+	for i := range many {
+		k := w.sim.AddKey(host, fmt.Sprintf("kek-%d", i), azuresim.KeyOptions{Created: w.sim.Clock().Now().Add(-year)})
+		w.sim.AddCluster(azuresim.Cluster{
+			ID: azureid.MustResource(fmt.Sprintf("%sMicrosoft.Cache/redisEnterprise/cache-%d", root, i)), Kind: "v2", SKU: "Balanced_B10",
+			Location: "West Europe", Identities: []azureid.Resource{identity},
+			CMK: &azuresim.CMK{IdentityType: "userAssignedIdentity", IdentityID: identity, KeyURL: k.String()},
+		})
+	}
+	w.sim.Unassign(who)
+	w.take(w.sim.AccessPolicyChanged(host, "e1"))
+	w.run(2)
+	lost := map[string]bool{}
+	for _, a := range w.told.all {
+		if a.Check == "CMK-050" && a.Lifecycle == alert.Trigger {
+			lost[a.Subject] = true
+		}
+	}
+	if len(lost) != many+1 {
+		t.Fatalf("%d of %d clusters were told to have lost their key", len(lost), many+1)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -103,7 +104,14 @@ func (g *Guard) tellUnrecorded(ctx context.Context, s event.Signal, cause error)
 	if s.Subject.ID == "" {
 		return
 	}
-	p := g.look(ctx, g.Survey(), s)
+	run := g.Survey()
+	p := g.look(ctx, run, s)
+	for _, k := range p.parts { // no queue to split it over: as far as the deadline reaches
+		part := g.look(ctx, run, partOf(s, k))
+		p.wirings = append(p.wirings, part.wirings...)
+		maps.Copy(p.verdicts, part.verdicts)
+		maps.Copy(p.impact, part.impact)
+	}
 	if len(p.wirings) == 0 && !p.complete {
 		g.tellDirectly(ctx, g.unseenAlert(p))
 	}
