@@ -56,7 +56,7 @@ func serve(ctx context.Context, p Process, alone bool) error {
 	defer cancel()
 	// The real host pumps the queues of a storage account; embedded ones it cannot see.
 	door := &door{pump: alone || s.Storage == nil}
-	srv := funchost.New(funchost.Options{Log: log, Now: time.Now, OnPoison: door.poison})
+	srv := funchost.New(funchost.Options{Log: log, Now: time.Now, OnPoison: door.poison, InFlight: s.InFlight})
 	srv.Handle(keyvaultevents.Name, func(ctx context.Context, inv *funchost.Invocation) error {
 		return keyvaultevents.Handler(door.guard)(ctx, inv)
 	})

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -23,6 +24,7 @@ type Settings struct {
 	Observer      string // CMKGUARD_OBSERVER_CLIENT_ID
 	Remediator    string // CMKGUARD_REMEDIATOR_CLIENT_ID; "": nothing can write
 	UnderHost     bool   // a Functions host started us
+	InFlight      int    // CMKGUARD_MAX_IN_FLIGHT: invocations that run at once; 0 is funchost's default
 	JournalKey    string // CMKGUARD_JOURNAL_KEY: PEM, or its file; "" is journal-key.pem beside the embedded state
 }
 
@@ -44,6 +46,14 @@ func readSettings(env func(string) string) (s Settings, fatal, problems []string
 	}
 	if len(s.Subscriptions) == 0 {
 		problems = append(problems, "CMKGUARD_SUBSCRIPTIONS is not set: name the subscription ids to watch, comma-separated")
+	}
+	if text := env("CMKGUARD_MAX_IN_FLIGHT"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 1000 {
+			problems = append(problems, fmt.Sprintf("CMKGUARD_MAX_IN_FLIGHT is %q: want a number from 1 to 1000", text))
+			n = 0
+		}
+		s.InFlight = n
 	}
 	level, err := zerolog.ParseLevel(orDefault(env("CMKGUARD_LOG_LEVEL"), "info"))
 	if err != nil {

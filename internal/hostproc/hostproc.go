@@ -84,6 +84,19 @@ func (c *Child) Start(ctx context.Context) error {
 	})
 }
 
+// URL is where it listens.
+func (c *Child) URL() string { return "http://127.0.0.1:" + c.port }
+
+// PID is the running process's.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
+
+// Output is all that it printed so far, over every start.
+func (c *Child) Output() string {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	return c.out.b.String()
+}
+
 // Kill is SIGKILL: what the host does, and what a crash looks like.
 func (c *Child) Kill() {
 	_ = c.cmd.Process.Signal(syscall.SIGKILL)
