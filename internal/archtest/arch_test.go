@@ -46,6 +46,7 @@ var edges = map[string]string{
 	"internal/canonical":       "",
 	"internal/event":           "internal/azureid internal/canonical internal/fault",
 	"internal/fault":           "",
+	"internal/findings":        "internal/azureid internal/canonical internal/fault internal/risk",
 	"internal/funchost":        "internal/fault",
 	"internal/guard":           "internal/alert internal/azureid internal/canonical internal/event internal/fault internal/incident internal/journal internal/plan internal/policy internal/remedy internal/remedy/rewire internal/remedy/rotate internal/risk internal/store internal/wiring",
 	"internal/incident":        "internal/event internal/risk internal/store",

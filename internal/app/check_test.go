@@ -1,0 +1,107 @@
+package app_test
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"encoding/xml"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"cmkguard/internal/azuresim"
+	"cmkguard/internal/findings"
+)
+
+// estate is a world with one cluster and the settings that lead there.
+func estate(t *testing.T, change func(*azuresim.Sim, azuresim.Sample)) []string {
+	t.Helper()
+	sim := azuresim.New(azuresim.Options{})
+	m := sim.AddSample("v2", 100*24*time.Hour)
+	change(sim, m)
+	srv, err := sim.Serve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Close)
+	dir := t.TempDir()
+	profile, err := srv.WriteProfile(dir, m.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"CMKGUARD_CLOUD=" + profile, "CMKGUARD_SUBSCRIPTIONS=" + m.Subscription, "HOME=" + filepath.Join(dir, "home")}
+}
+
+func TestCheckFindsALostGrantAndSaysSoByItsExitCode(t *testing.T) {
+	t.Parallel()
+	env := estate(t, func(s *azuresim.Sim, m azuresim.Sample) { s.Unassign(m.Principal) })
+	out, code := run(t, env, "check", "--depth", "signal")
+	if code != 3 || !strings.Contains(out, "CMK-050") || !strings.Contains(out, "cache-a") || !strings.Contains(out, "1 clusters:") {
+		t.Fatalf("exit %d:\n%s", code, out)
+	}
+	if _, code = run(t, env, "check", "--depth", "signal", "--fail-on", "never"); code != 0 {
+		t.Fatalf("--fail-on never: exit %d", code)
+	}
+}
+
+func TestCheckUnknownIsNeverOK(t *testing.T) {
+	t.Parallel()
+	env := estate(t, func(s *azuresim.Sim, m azuresim.Sample) { s.Unassign(m.Guard) }) // our own reads are refused
+	out, _ := run(t, env, "check", "--depth", "signal", "-o", "json")
+	var r findings.Report
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err, out)
+	}
+	for _, f := range r.Findings {
+		if f.Check == "CMK-013" && f.Answer != "unknown" {
+			t.Errorf("the key could not be read, and its expiry is %s: %s", f.Answer, f.Why)
+		}
+	}
+	if r.Count("unknown") == 0 {
+		t.Error("nothing is unknown")
+	}
+}
+
+func TestCheckOutputsAreWhatTheirReadersParse(t *testing.T) {
+	t.Parallel()
+	for format, parses := range map[string]func(string) error{
+		"json":     func(s string) error { return json.Unmarshal([]byte(s), &findings.Report{}) },
+		"sarif":    func(s string) error { return json.Unmarshal([]byte(s), &map[string]any{}) },
+		"junit":    func(s string) error { return xml.Unmarshal([]byte(s), &struct{ XMLName xml.Name }{}) },
+		"csv":      func(s string) error { _, err := csv.NewReader(strings.NewReader(s)).ReadAll(); return err },
+		"markdown": func(string) error { return nil },
+		"jsonl":    everyLine,
+		"ocsf":     everyLine,
+	} {
+		env := estate(t, func(s *azuresim.Sim, m azuresim.Sample) { s.Unassign(m.Principal) }) // of its own: Resource Graph counts queries
+		out, code := run(t, env, "check", "--depth", "sweep", "-o", format)
+		if err := parses(out); err != nil || code != 3 || !strings.Contains(out, "CMK-050") {
+			t.Errorf("%s: exit %d, %v:\n%.600s", format, code, err, out)
+		}
+	}
+}
+
+func everyLine(s string) error {
+	for line := range strings.Lines(s) {
+		if err := json.Unmarshal([]byte(line), &map[string]any{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestCheckSaysEverythingThatIsWrongWithItsFlags(t *testing.T) {
+	t.Parallel()
+	out, code := run(t, nil, "check", "--output", "xls", "--fail-on", "sometimes", "--depth", "deep", "not-an-id")
+	for _, want := range []string{"--output", "--fail-on", "--depth", "not-an-id", "CMKGUARD_SUBSCRIPTIONS"} {
+		if code != 2 || !strings.Contains(out, want) {
+			t.Errorf("exit %d, want 2 and %s:\n%s", code, want, out)
+		}
+	}
+	if out, code = run(t, nil, "check", "--explain", "cmk-031"); code != 0 || !strings.Contains(out, "CMK-031") {
+		t.Errorf("exit %d:\n%s", code, out)
+	}
+	if out, code = run(t, nil, "checks"); code != 0 || strings.Count(out, "\n") < 54 {
+		t.Errorf("exit %d, %d lines", code, strings.Count(out, "\n"))
+	}
+}

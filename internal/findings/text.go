@@ -1,0 +1,115 @@
+package findings
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"cmkguard/internal/risk"
+)
+
+// table shows what is not ok, the worst first, and what became of the rest.
+func table(w io.Writer, r Report) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if r.Count(risk.OK) < len(r.Findings) {
+		fmt.Fprintln(tw, "SEVERITY\tCHECK\tCLUSTER\tOWNER\tSUBJECT\tWHAT")
+	}
+	for _, f := range r.Findings {
+		if f.Answer == risk.OK {
+			continue
+		}
+		head := string(f.Severity)
+		if f.Answer == risk.Unknown {
+			head = "unknown"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", head, f.Check, plain(f.Name), plain(f.Owner), plain(f.subject()), plain(f.Why))
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w, r.summary())
+	return err
+}
+
+// plain keeps what came from outside on its line and out of the terminal's
+// control sequences.
+func plain(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0 || c == 0x2028 || c == 0x2029 {
+			return ' '
+		}
+		return c
+	}, s)
+}
+
+func oneJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+func lines(w io.Writer, r Report) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	for _, f := range r.Findings {
+		if err := enc.Encode(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func spread(w io.Writer, r Report) error {
+	cw := csv.NewWriter(w)
+	rows := [][]string{{"answer", "severity", "check", "title", "cluster", "owner", "subject", "why", "breaks", "by", "remedy", "guidance"}}
+	for _, f := range r.Findings {
+		by := ""
+		if f.By != nil {
+			by = f.By.UTC().Format(time.RFC3339)
+		}
+		rows = append(rows, []string{string(f.Answer), string(f.Severity), f.Check, f.Title, f.Cluster, f.Owner, f.Subject.String(), f.Why, f.Breaks, by, f.Remedy, f.Guidance})
+	}
+	for _, row := range rows {
+		for i := range row {
+			row[i] = noFormula(row[i])
+		}
+		if err := cw.Write(row); err != nil {
+			return err
+		}
+	}
+	cw.Flush()
+	return cw.Error()
+}
+
+// noFormula keeps a spreadsheet from running what a tag or a name says.
+func noFormula(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}
+
+func markdown(w io.Writer, r Report) error {
+	var b strings.Builder
+	b.WriteString("| severity | check | cluster | owner | what | what to do |\n|---|---|---|---|---|---|\n")
+	cell := strings.NewReplacer("|", `\|`, "<", "&lt;", ">", "&gt;", "`", "'", "[", `\[`, "]", `\]`)
+	for _, f := range r.Findings {
+		if f.Answer == risk.OK {
+			continue
+		}
+		head := string(f.Severity)
+		if f.Answer == risk.Unknown {
+			head = "unknown"
+		}
+		fmt.Fprintf(&b, "| %s | %s %s | %s | %s | %s | %s |\n", head, f.Check, f.Title,
+			cell.Replace(plain(f.Name)), cell.Replace(plain(f.Owner)), cell.Replace(plain(f.Why)), cell.Replace(plain(f.Guidance)))
+	}
+	b.WriteString("\n" + cell.Replace(plain(r.summary())) + "\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
