@@ -110,14 +110,22 @@ func TestEveryAnswerIsOneThatTheHostCanUse(t *testing.T) {
 		if s := resp.StatusCode; row.status != 0 && s != row.status || s == 204 || s >= 300 && s < 400 {
 			t.Errorf("%s: %d, want %d", name, s, row.status)
 		}
-		if !strings.Contains(c.Output(), row.log) {
-			t.Errorf("%s: no log line names %q", name, row.log)
+		if err := printed(t, c, row.log); err != nil {
+			t.Errorf("%s: no log line names %q: %v", name, row.log, err)
 		}
 	}
 	if rss := peak(t, c.PID()); rss > 400<<20 {
 		t.Errorf("%d MiB at the most", rss>>20)
 	}
 	lyingSenders(t, c)
+}
+
+// printed waits for the text: a line reaches us through a pipe, after the answer.
+func printed(t *testing.T, c *hostproc.Child, text string) error {
+	t.Helper()
+	return hostproc.Until(t.Context(), text+" is printed", func() (bool, error) {
+		return strings.Contains(c.Output(), text), nil
+	})
 }
 
 // lyingSenders: a body cut off in the middle, and a Content-Length that lies.
