@@ -15,6 +15,18 @@ import (
 type documents struct {
 	bodies map[string]any // by path, in lower case
 	rows   map[string][]kqlRow
+	hidden map[string]bool // ids that Resource Graph does not show
+}
+
+// HideFromGraph keeps a resource out of Resource Graph, as a filter of rights or
+// an index that lags does; a GET of it answers.
+func (s *Sim) HideFromGraph(id azureid.Resource) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.documents.hidden == nil {
+		s.documents.hidden = map[string]bool{}
+	}
+	s.documents.hidden[id.Key()] = true
 }
 
 // SetDocument makes GET of a Resource Manager path answer with the body.

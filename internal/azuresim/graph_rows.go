@@ -57,7 +57,9 @@ func (s *Sim) liveTables() map[string][]kqlRow {
 	var resources, authorization []kqlRow
 	for _, typ := range []string{azureid.TypeRedisEnterprise, azureid.TypeVault, azureid.TypeIdentity} {
 		for _, body := range s.bodies(typ) {
-			resources = append(resources, graphRow(body, s.o.TenantID))
+			if id, _ := body["id"].(string); !s.documents.hidden[strings.ToLower(id)] {
+				resources = append(resources, graphRow(body, s.o.TenantID))
+			}
 		}
 	}
 	for _, a := range s.assignments {

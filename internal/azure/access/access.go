@@ -8,6 +8,7 @@ package access
 
 import (
 	"context"
+	"encoding/json"
 	"net/url"
 	"strings"
 	"time"
@@ -76,6 +77,20 @@ func (c *Client) Vault(ctx context.Context, id azureid.Resource) wiring.Fact[wir
 		return failed[wiring.Vault](call, at, err)
 	}
 	return wiring.Read(out, call, at)
+}
+
+// ParseVault reads a vault's JSON as Resource Manager and Resource Graph give
+// it. Anything else is an Invalid fault.
+func ParseVault(raw []byte) (wiring.Vault, error) {
+	var v armkeyvault.Vault
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return wiring.Vault{}, fault.New(fault.Invalid, "access.ParseVault", "%w", err)
+	}
+	id, err := azureid.ParseResource(deref(v.ID))
+	if err != nil {
+		return wiring.Vault{}, err
+	}
+	return parseVault(id, v)
 }
 
 func parseVault(id azureid.Resource, v armkeyvault.Vault) (wiring.Vault, error) {

@@ -94,13 +94,15 @@ func (c *Client) Definitions(ctx context.Context, ids []string) wiring.Fact[map[
 	return wiring.Read(out, call, at)
 }
 
-// Denies lists the deny assignments at the scope and above, whoever they are
-// for. A condition on one is ignored: it then denies more, never less.
+// Denies lists the deny assignments at the scope, above and below it, whoever
+// they are for: one call at a vault is enough for all of its keys (without
+// $filter=atScope() the list goes below the scope; learn.microsoft.com
+// role-based-access-control/deny-assignments-rest). A condition on one is
+// ignored: it then denies more, never less.
 func (c *Client) Denies(ctx context.Context, scope string) wiring.Fact[[]wiring.DenyAssignment] {
-	filter := "atScope()"
-	call, at := "arm GET "+scope+"/providers/Microsoft.Authorization/denyAssignments?$filter="+filter, c.now()
+	call, at := "arm GET "+scope+"/providers/Microsoft.Authorization/denyAssignments", c.now()
 	out := []wiring.DenyAssignment{}
-	pager := c.deny.NewListForScopePager(strings.TrimPrefix(scope, "/"), &armauthorization.DenyAssignmentsClientListForScopeOptions{Filter: &filter})
+	pager := c.deny.NewListForScopePager(strings.TrimPrefix(scope, "/"), nil)
 	why, err := each(ctx, pager, func(r armauthorization.DenyAssignmentsClientListForScopeResponse) string {
 		for _, d := range r.Value {
 			if d == nil || d.Properties == nil {

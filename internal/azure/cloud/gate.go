@@ -23,9 +23,13 @@ type Gate interface {
 }
 
 const (
-	// waitHere is how long a call waits for its turn; a longer wait is the
-	// caller's, by a Transient fault that says how long.
+	// waitHere is how long a call waits for its turn, unless WithPatience says
+	// otherwise; a longer wait is the caller's, by a Transient fault that says how
+	// long.
 	waitHere = 2 * time.Second
+	// nap is how long a waiting call sleeps before it asks again: others may have
+	// taken its turn, and a simulated clock may run ahead of this machine's.
+	nap = 500 * time.Millisecond
 	// unsaid is how long a service that said 429 without Retry-After is left
 	// alone (Key Vault's documents promise no header).
 	unsaid = 10 * time.Second
@@ -34,6 +38,13 @@ const (
 // WithGate returns a profile whose clients call services through the gate.
 func (p Profile) WithGate(g Gate) Profile {
 	p.gate = g
+	return p
+}
+
+// WithPatience returns a profile whose calls wait up to d for their turn: for a
+// command line, which has nobody to hand the wait to.
+func (p Profile) WithPatience(d time.Duration) Profile {
+	p.patience = d
 	return p
 }
 
@@ -66,15 +77,18 @@ func (gp gatePolicy) Do(r *policy.Request) (*http.Response, error) {
 }
 
 func (gp gatePolicy) wait(ctx context.Context, bucket string, rate limit.Rate) error {
+	patience := max(waitHere, gp.p.patience)
 	wait := gp.g.Take(ctx, bucket, rate)
-	if wait > 0 && wait <= waitHere {
-		t := time.NewTimer(wait)
-		defer t.Stop()
+	for wait > 0 && wait <= patience {
+		d := min(wait, nap)
+		t := time.NewTimer(d)
 		select {
 		case <-ctx.Done():
+			t.Stop()
 			return ctx.Err()
 		case <-t.C:
 		}
+		patience -= d
 		wait = gp.g.Take(ctx, bucket, rate)
 	}
 	if wait <= 0 {
@@ -112,7 +126,18 @@ func (gp gatePolicy) bucket(r *http.Request) (string, limit.Rate) {
 	}
 	// Resource Manager refills 25 reads per second and subscription (learn.microsoft.com
 	// azure-resource-manager/management/request-limits-and-throttling).
-	return "resource-manager", limit.Rate{Calls: 100, Per: 10 * time.Second}
+	return "resource-manager" + subscription(r.URL.Path), limit.Rate{Calls: 100, Per: 10 * time.Second}
+}
+
+// subscription is "/" and the id of the subscription that a path lies in, in
+// lower case; "" for one that lies in none.
+func subscription(path string) string {
+	rest, ok := strings.CutPrefix(strings.ToLower(path), "/subscriptions/")
+	if !ok {
+		return ""
+	}
+	id, _, _ := strings.Cut(rest, "/")
+	return "/" + id
 }
 
 func retryAfter(h http.Header) time.Duration {

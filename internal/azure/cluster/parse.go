@@ -33,6 +33,20 @@ type cmkIdentity struct {
 	ID   string `json:"userAssignedIdentityResourceId,omitempty"`
 }
 
+// Parse reads a cluster's JSON as Resource Manager and Resource Graph give it.
+// Anything else is an Invalid fault.
+func Parse(c azureid.Cloud, raw []byte) (wiring.Cluster, error) {
+	var r armresources.GenericResource
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return wiring.Cluster{}, fault.New(fault.Invalid, "cluster.Parse", "%w", err)
+	}
+	id, err := azureid.ParseResource(deref(r.ID))
+	if err != nil {
+		return wiring.Cluster{}, err
+	}
+	return (&Client{cloud: c}).parse(id, r)
+}
+
 func (c *Client) parse(id azureid.Resource, r armresources.GenericResource) (wiring.Cluster, error) {
 	const op = "cluster.parse"
 	got, err := azureid.ParseResource(deref(r.ID))

@@ -102,14 +102,22 @@ func TestClassicAndTopics(t *testing.T) {
 	}
 }
 
-func TestHoldsWantsEveryAction(t *testing.T) {
+func TestRightsHoldWhatNoBlockTakesBack(t *testing.T) {
 	t.Parallel()
 	c, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		azuretest.JSON(w, 200, `{"value":[{"actions":["Microsoft.A/*"],"notActions":["Microsoft.A/secret/read"]}]}`)
 	})
-	for actions, want := range map[string]bool{"Microsoft.A/x/read": true, "Microsoft.A/x/read Microsoft.B/read": false, "Microsoft.A/secret/read": false} {
-		if ok, why := c.Holds(context.Background(), []string{sub}, strings.Fields(actions)...); ok != want || ok == (why != "") {
-			t.Errorf("%s: %t %q", actions, ok, why)
+	r, why := c.Rights(context.Background(), sub)
+	if why != "" {
+		t.Fatal(why)
+	}
+	for action, want := range map[string]bool{"Microsoft.A/x/read": true, "Microsoft.B/read": false, "Microsoft.A/secret/read": false} {
+		if r.Hold(action) != want {
+			t.Errorf("%s: %t", action, !want)
 		}
+	}
+	c, _ = serve(t, func(w http.ResponseWriter, _ *http.Request) { azuretest.JSON(w, 403, `{"error":{"code":"AuthorizationFailed"}}`) })
+	if r, why := c.Rights(context.Background(), sub); why == "" || r.Hold("Microsoft.A/x/read") {
+		t.Errorf("refused: %+v %q", r, why)
 	}
 }

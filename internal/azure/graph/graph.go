@@ -128,23 +128,34 @@ func (c *Client) VaultByHost(ctx context.Context, subscriptions []string, host s
 
 // query runs a query over all subscriptions and pages.
 func query[T any](ctx context.Context, c *Client, subscriptions []string, text string) ([]T, error) {
-	const op = "graph.Query"
-	if len(subscriptions) == 0 { // an empty list would mean every subscription that the caller can see
-		return nil, fault.New(fault.Invalid, op, "no subscription is configured")
-	}
 	var out []T
-	for rest := subscriptions; len(rest) > 0; {
-		n := min(perQuery, len(rest))
-		rows, err := pages[T](ctx, c, rest[:n], text)
-		if err != nil {
-			return nil, err
-		}
-		out, rest = append(out, rows...), rest[n:]
+	err := visit(ctx, c, subscriptions, text, func(rows []T) error {
+		out = append(out, rows...)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }
 
-func pages[T any](ctx context.Context, c *Client, subscriptions []string, text string) ([]T, error) {
+// visit runs a query over all subscriptions and hands over page after page. An
+// error of take ends it.
+func visit[T any](ctx context.Context, c *Client, subscriptions []string, text string, take func([]T) error) error {
+	if len(subscriptions) == 0 { // an empty list would mean every subscription that the caller can see
+		return fault.New(fault.Invalid, "graph.Query", "no subscription is configured")
+	}
+	for rest := subscriptions; len(rest) > 0; {
+		n := min(perQuery, len(rest))
+		if err := pages(ctx, c, rest[:n], text, take); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	return nil
+}
+
+func pages[T any](ctx context.Context, c *Client, subscriptions []string, text string, take func([]T) error) error {
 	const op = "graph.Query"
 	subs := make([]*string, len(subscriptions))
 	for i := range subscriptions {
@@ -152,27 +163,28 @@ func pages[T any](ctx context.Context, c *Client, subscriptions []string, text s
 	}
 	top, format := int32(pageSize), armresourcegraph.ResultFormatObjectArray
 	o := &armresourcegraph.QueryRequestOptions{Top: &top, ResultFormat: &format, AuthorizationScopeFilter: scopeFilter(text)}
-	var out []T
 	for range maxPages {
 		resp, err := c.graph.Resources(ctx, armresourcegraph.QueryRequest{Query: &text, Subscriptions: subs, Options: o}, nil)
 		if err != nil {
-			return nil, azfault.Read(op, err)
+			return azfault.Read(op, err)
 		}
 		rows, err := decode[T](resp.Data)
 		if err != nil {
-			return nil, fault.New(fault.Invalid, op, "rows: %w", err)
+			return fault.New(fault.Invalid, op, "rows: %w", err)
 		}
-		out = append(out, rows...)
+		if err := take(rows); err != nil {
+			return err
+		}
 		switch next := resp.SkipToken; {
 		case next != nil && *next != "":
 			o.SkipToken = next
 		case resp.ResultTruncated != nil && *resp.ResultTruncated == armresourcegraph.ResultTruncatedTrue:
-			return nil, fault.New(fault.Invalid, op, "the result is cut off and names no next page")
+			return fault.New(fault.Invalid, op, "the result is cut off and names no next page")
 		default:
-			return out, nil
+			return nil
 		}
 	}
-	return nil, fault.New(fault.Invalid, op, "the result does not end")
+	return fault.New(fault.Invalid, op, "the result does not end")
 }
 
 func decode[T any](data any) ([]T, error) {

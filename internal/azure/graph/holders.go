@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resourcegraph/armresourcegraph"
 
@@ -13,20 +14,30 @@ import (
 
 const assignmentsQuery = `authorizationresources | where type =~ 'microsoft.authorization/roleassignments'` +
 	` | extend principalId = tostring(properties.principalId), principalType = tostring(properties.principalType), roleId = tolower(tostring(properties.roleDefinitionId)),` +
-	` scope = tolower(tostring(properties.scope)), condition = tostring(properties.condition)` +
-	` | project id, principalId, principalType, roleId, scope, condition | order by id asc`
+	` scope = tolower(tostring(properties.scope)), condition = tostring(properties.condition),` +
+	` createdOn = tostring(properties.createdOn), updatedOn = tostring(properties.updatedOn)` +
+	` | project id, principalId, principalType, roleId, scope, condition, createdOn, updatedOn | order by id asc`
 
 // Assignments lists everybody's active role assignments in and above the
 // subscriptions. It knows no eligible ones, no deny assignments, and of a
 // management group only that it is above one of the subscriptions asked about.
 func (c *Client) Assignments(ctx context.Context, subscriptions []string) ([]wiring.RoleAssignment, error) {
-	rows, err := query[struct{ ID, PrincipalID, PrincipalType, RoleID, Scope, Condition string }](ctx, c, subscriptions, assignmentsQuery)
+	rows, err := query[struct{ ID, PrincipalID, PrincipalType, RoleID, Scope, Condition, CreatedOn, UpdatedOn string }](ctx, c, subscriptions, assignmentsQuery)
 	out := make([]wiring.RoleAssignment, 0, len(rows))
 	for _, r := range rows {
 		out = append(out, wiring.RoleAssignment{ID: r.ID, PrincipalID: r.PrincipalID, PrincipalType: r.PrincipalType,
-			RoleID: r.RoleID, Scope: r.Scope, Condition: r.Condition})
+			RoleID: r.RoleID, Scope: r.Scope, Condition: r.Condition, CreatedOn: moment(r.CreatedOn), UpdatedOn: moment(r.UpdatedOn)})
 	}
 	return out, err
+}
+
+// moment reads a time; what is none is the zero time, long ago.
+func moment(s string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
 }
 
 const rolesQuery = `authorizationresources | where type =~ 'microsoft.authorization/roledefinitions'` +
@@ -57,19 +68,15 @@ func scopeFilter(text string) *armresourcegraph.AuthorizationScopeFilter {
 	return &f
 }
 
-// Holds reports whether our own permissions hold every one of the actions in
-// every subscription: without that, rows that are missing prove nothing.
-func (c *Client) Holds(ctx context.Context, subscriptions []string, actions ...string) (complete bool, why string) {
-	for _, s := range subscriptions {
-		blocks, why := c.permissions(ctx, s)
-		if why != "" {
-			return false, "subscription " + s + ": " + why
-		}
-		for _, a := range actions {
-			if !allowed(blocks, a) {
-				return false, "subscription " + s + ": our permissions do not hold " + a
-			}
-		}
-	}
-	return true, ""
+// Rights are our own permissions in one subscription.
+type Rights struct{ blocks []permission }
+
+// Hold reports whether the rights hold the action.
+func (r Rights) Hold(action string) bool { return allowed(r.blocks, action) }
+
+// Rights reads our own permissions in the subscription, or says why it cannot:
+// without the right to read something, rows that are missing prove nothing.
+func (c *Client) Rights(ctx context.Context, subscription string) (r Rights, why string) {
+	blocks, why := c.permissions(ctx, subscription)
+	return Rights{blocks}, why
 }

@@ -40,7 +40,7 @@ type Lists interface {
 type Holders interface {
 	Assignments(ctx context.Context, subscriptions []string) ([]wiring.RoleAssignment, error)
 	Roles(ctx context.Context, subscriptions []string) (map[string]wiring.RoleDefinition, error)
-	Holds(ctx context.Context, subscriptions []string, actions ...string) (complete bool, why string)
+	Rights(ctx context.Context, subscription string) (r graph.Rights, why string)
 }
 
 // Extras reads alert rules and the caches that cannot have a key.
@@ -79,30 +79,18 @@ type Options struct {
 
 // around is what a run remembers of the surroundings.
 type around struct {
-	uses      memo[map[string][]wiring.IdentityUse]
-	gone      memo[[]wiring.DeletedVault]
-	locks     memo[[]wiring.Lock]
-	defender  memo[bool]
-	contents  memo[wiring.Contents]
-	logs      memo[[]wiring.DiagnosticSetting]
-	metrics   memo[wiring.VaultMetrics]
-	topics    memo[map[string]azureid.Resource]
-	events    memo[[]wiring.EventSubscription]
-	policy    memo[map[string]wiring.PolicyState]
-	grants    memo[[]wiring.RoleAssignment]
-	roles     memo[map[string]wiring.RoleDefinition]
-	rules     memo[[]graph.ScopedRule]
-	databases memo[[]wiring.Database]
-}
-
-func newAround() *around {
-	return &around{
-		uses: memo[map[string][]wiring.IdentityUse]{}, gone: memo[[]wiring.DeletedVault]{}, locks: memo[[]wiring.Lock]{},
-		defender: memo[bool]{}, contents: memo[wiring.Contents]{}, logs: memo[[]wiring.DiagnosticSetting]{},
-		metrics: memo[wiring.VaultMetrics]{}, topics: memo[map[string]azureid.Resource]{}, events: memo[[]wiring.EventSubscription]{},
-		policy: memo[map[string]wiring.PolicyState]{}, grants: memo[[]wiring.RoleAssignment]{},
-		roles: memo[map[string]wiring.RoleDefinition]{}, rules: memo[[]graph.ScopedRule]{}, databases: memo[[]wiring.Database]{},
-	}
+	uses     memo[wiring.Fact[map[string][]wiring.IdentityUse]]
+	gone     memo[wiring.Fact[[]wiring.DeletedVault]]
+	locks    memo[wiring.Fact[[]wiring.Lock]]
+	defender memo[wiring.Fact[bool]]
+	contents memo[wiring.Fact[wiring.Contents]]
+	logs     memo[wiring.Fact[[]wiring.DiagnosticSetting]]
+	metrics  memo[wiring.Fact[wiring.VaultMetrics]]
+	topics   memo[wiring.Fact[map[string]azureid.Resource]]
+	events   memo[wiring.Fact[[]wiring.EventSubscription]]
+	policy   memo[wiring.Fact[map[string]wiring.PolicyState]]
+	rules    memo[wiring.Fact[[]graph.ScopedRule]]
+	bases    memo[wiring.Fact[[]wiring.Database]] // by cluster
 }
 
 // Around returns the wiring with the posture that the depth asks for. Without
@@ -135,15 +123,9 @@ func (r *Run) Around(ctx context.Context, w wiring.Wiring, o Options) wiring.Wir
 }
 
 func (r *Run) sweepAround(ctx context.Context, w *wiring.Wiring, k azureid.Key) {
-	n := 0
-	for _, row := range r.all(ctx).rows {
-		if row.Key.SameKey(k) {
-			n++
-		}
-	}
-	w.Posture.Sharers = wiring.Read(n, "graph clusters", r.now())
+	w.Posture.Sharers = wiring.Read(r.all(ctx).sharers[k.Base().ID()], "graph clusters", r.now())
 	if id := w.Cluster.Value.CMK.IdentityID; !id.IsZero() {
-		all := listed(r, r.around.uses, "graph resources by identity", func() (map[string][]wiring.IdentityUse, error) {
+		all := listed(r, &r.around.uses, "graph resources by identity", func() (map[string][]wiring.IdentityUse, error) {
 			return r.src.Around.Lists.IdentityUses(ctx, r.subscriptions)
 		}, r.holds(ctx, "Microsoft.Compute/virtualMachines/read", "Microsoft.Web/sites/read"))
 		w.Posture.IdentityUses = part(all, func(m map[string][]wiring.IdentityUse) []wiring.IdentityUse { return m[id.Key()] })
@@ -186,11 +168,28 @@ func (r *Run) Classic(ctx context.Context) ([]wiring.Wiring, error) {
 	return out, err
 }
 
+// rights are our own in one subscription, or why they are not known.
+type rights struct {
+	graph.Rights
+	why string
+}
+
 // holds says, when asked, why rows may be missing; "" when none can be.
 func (r *Run) holds(ctx context.Context, actions ...string) func() string {
 	return func() string {
-		if ok, why := r.src.Around.Holders.Holds(ctx, r.subscriptions, actions...); !ok {
-			return why
+		for _, s := range r.subscriptions {
+			own := r.rights.once(s, func() rights {
+				got, why := r.src.Around.Holders.Rights(ctx, s)
+				return rights{got, why}
+			})
+			if own.why != "" {
+				return "subscription " + s + ": " + own.why
+			}
+			for _, a := range actions {
+				if !own.Hold(a) {
+					return "subscription " + s + ": our permissions do not hold " + a
+				}
+			}
 		}
 		return ""
 	}
@@ -198,7 +197,7 @@ func (r *Run) holds(ctx context.Context, actions ...string) func() string {
 
 // listed reads a list of Resource Graph once in a run. Where rows may be hidden
 // from us the list is unreadable: what it lacks would look absent.
-func listed[T any](r *Run, m memo[T], call string, read func() (T, error), hidden func() string) wiring.Fact[T] {
+func listed[T any](r *Run, m *memo[wiring.Fact[T]], call string, read func() (T, error), hidden func() string) wiring.Fact[T] {
 	return m.once("", func() wiring.Fact[T] {
 		v, err := read()
 		if err != nil {

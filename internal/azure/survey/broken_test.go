@@ -187,7 +187,7 @@ func TestWhatIsRefusedIsUnknownNeverBroken(t *testing.T) {
 		"key":         {"GET", "/keys/redis-kek/????????????????????????????????", "CMK-014 CMK-015 CMK-016 CMK-017 CMK-020"},
 		"rotation":    {"GET", "/keys/*/rotationpolicy", "CMK-021 CMK-022 CMK-023"},
 		"assignments": {"GET", kvp + "/keys/*/providers/Microsoft.Authorization/roleAssignments", "CMK-050 CMK-051 CMK-053 CMK-054"},
-		"denies":      {"GET", kvp + "/keys/*/providers/Microsoft.Authorization/denyAssignments", "CMK-050 CMK-052"},
+		"denies":      {"GET", kvp + "/providers/Microsoft.Authorization/denyAssignments", "CMK-050 CMK-052"},
 		"databases":   {"GET", rgp + "Microsoft.Cache/redisEnterprise/*/databases", "CMK-065 CMK-066"},
 		"contents":    {"GET", kvp + "/secrets", "CMK-035"},
 		"diagnostics": {"GET", kvp + "/providers/Microsoft.Insights/diagnosticSettings", "CMK-040"},

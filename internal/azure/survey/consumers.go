@@ -12,6 +12,7 @@ import (
 // found is what Resource Graph showed in this run.
 type found struct {
 	rows     []graph.Row
+	sharers  map[string]int // clusters by the key that they name: azureid.Key.ID without a version
 	complete bool
 	why      string
 }
@@ -20,18 +21,22 @@ const consumersCall = "graph clusters, then arm GET each"
 
 // all lists the clusters once per run. An incomplete list still has its rows.
 func (r *Run) all(ctx context.Context) found {
-	if r.found == nil {
-		f := &found{}
+	return r.found.once("", func() found {
+		f := found{sharers: map[string]int{}}
 		rows, err := r.src.Map.Clusters(ctx, r.subscriptions)
 		if err != nil {
 			f.why = "the clusters could not be listed: " + err.Error()
-		} else {
-			f.rows = rows
-			f.complete, f.why = r.src.Map.Visible(ctx, r.subscriptions)
+			return f
 		}
-		r.found = f
-	}
-	return *r.found
+		f.rows = rows
+		for _, row := range rows {
+			if !row.Key.IsZero() {
+				f.sharers[row.Key.Base().ID()]++
+			}
+		}
+		f.complete, f.why = r.src.Map.Visible(ctx, r.subscriptions)
+		return f
+	})
 }
 
 // All lists the ids of every cluster that can be seen; complete as in

@@ -13,7 +13,7 @@ import (
 // readDatabases reads the cluster's databases and, where they are geo-replicated,
 // the other members with their vaults' locations.
 func (r *Run) readDatabases(ctx context.Context, w *wiring.Wiring) {
-	w.Posture.Databases = r.around.databases.once(w.ID.Key(), func() wiring.Fact[[]wiring.Database] { return r.src.Around.Parts.Databases(ctx, w.ID) })
+	w.Posture.Databases = r.around.bases.once(w.ID.Key(), func() wiring.Fact[[]wiring.Database] { return r.src.Around.Parts.Databases(ctx, w.ID) })
 	var peers []wiring.Peer
 	for _, d := range w.Posture.Databases.Value {
 		for _, id := range d.Linked {
@@ -33,7 +33,7 @@ func (r *Run) readDatabases(ctx context.Context, w *wiring.Wiring) {
 }
 
 func (r *Run) readPolicy(ctx context.Context, w *wiring.Wiring) {
-	all := listed(r, r.around.policy, "graph policy states", func() (map[string]wiring.PolicyState, error) {
+	all := listed(r, &r.around.policy, "graph policy states", func() (map[string]wiring.PolicyState, error) {
 		return r.src.Around.Lists.PolicyStates(ctx, r.subscriptions)
 	}, r.holds(ctx, "Microsoft.PolicyInsights/policyStates/queryResults/read"))
 	state, ok := all.Value[w.ID.Key()]
@@ -52,7 +52,7 @@ func (r *Run) readVault(ctx context.Context, w *wiring.Wiring, o Options) {
 	p.Metrics = r.around.metrics.once(id.Key(), func() wiring.Fact[wiring.VaultMetrics] { return src.Vaults.Metrics(ctx, id) })
 	p.Defender = r.around.defender.once(id.Subscription(), func() wiring.Fact[bool] { return src.Estate.Defender(ctx, id.Subscription()) })
 	p.Events = r.around.events.once(id.Key(), func() wiring.Fact[[]wiring.EventSubscription] { return r.events(ctx, id) })
-	rules := listed(r, r.around.rules, "graph activity log alerts", func() ([]graph.ScopedRule, error) {
+	rules := listed(r, &r.around.rules, "graph activity log alerts", func() ([]graph.ScopedRule, error) {
 		return src.Extras.AlertRules(ctx, r.subscriptions)
 	}, r.holds(ctx, "Microsoft.Insights/activityLogAlerts/read"))
 	p.Alerting = part(rules, func(all []graph.ScopedRule) wiring.Alerting {
@@ -87,7 +87,7 @@ func (r *Run) contents(ctx context.Context, v wiring.Vault) wiring.Fact[wiring.C
 
 // events reads the subscriptions of the vault's system topic; no topic, none.
 func (r *Run) events(ctx context.Context, vault azureid.Resource) wiring.Fact[[]wiring.EventSubscription] {
-	all := listed(r, r.around.topics, "graph system topics", func() (map[string]azureid.Resource, error) {
+	all := listed(r, &r.around.topics, "graph system topics", func() (map[string]azureid.Resource, error) {
 		return r.src.Around.Lists.Topics(ctx, r.subscriptions)
 	}, r.holds(ctx, "Microsoft.EventGrid/systemTopics/read"))
 	topic, ok := all.Value[vault.Key()]
@@ -111,29 +111,18 @@ func (r *Run) locksOf(ctx context.Context, id azureid.Resource) wiring.Fact[[]wi
 }
 
 func (r *Run) readHolders(ctx context.Context, w *wiring.Wiring) {
-	src := r.src.Around.Holders
-	grants := listed(r, r.around.grants, "graph role assignments", func() ([]wiring.RoleAssignment, error) {
-		return src.Assignments(ctx, r.subscriptions)
-	}, r.holds(ctx, "Microsoft.Authorization/roleAssignments/read"))
-	key := strings.ToLower(w.Vault.Value.ID.Key() + "/keys/" + w.Key().Name)
-	w.Posture.Holders = part(grants, func(all []wiring.RoleAssignment) []wiring.RoleAssignment {
-		var out []wiring.RoleAssignment
-		for _, a := range all {
-			if reaches(a.Scope, key) || reaches(a.Scope, w.ID.Key()) {
-				out = append(out, a)
-			}
-		}
-		return out
+	grants := r.grants(ctx)
+	w.Posture.Holders = part(grants, func(all grantIndex) []wiring.RoleAssignment {
+		return all.above(w.Vault.Value.ID.Key()+"/keys/"+w.Key().Name, w.ID.Key())
 	})
-	w.Posture.HolderRoles = listed(r, r.around.roles, "graph role definitions", func() (map[string]wiring.RoleDefinition, error) {
-		return src.Roles(ctx, r.subscriptions)
-	}, r.holds(ctx, "Microsoft.Authorization/roleDefinitions/read"))
+	w.Posture.HolderRoles = r.roleList(ctx)
 }
+
+const managementGroups = "/providers/microsoft.management/managementgroups/"
 
 // reaches reports whether something at the scope applies to the id, both in lower
 // case. Of management groups only those above a watched subscription are listed.
 func reaches(scope, id string) bool {
 	scope = strings.TrimRight(strings.ToLower(scope), "/")
-	return scope == "" || scope == id || strings.HasPrefix(id, scope+"/") ||
-		strings.HasPrefix(scope, "/providers/microsoft.management/managementgroups/")
+	return scope == "" || scope == id || strings.HasPrefix(id, scope+"/") || strings.HasPrefix(scope, managementGroups)
 }

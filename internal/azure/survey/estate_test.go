@@ -3,6 +3,7 @@ package survey_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"cmkguard/internal/azure/cloud"
 	"cmkguard/internal/azure/survey"
@@ -116,9 +117,15 @@ func (e *estate) connect(t *testing.T) {
 // say is no adapter's business yet: those three facts are put in by hand.
 func (e *estate) judge(t *testing.T) []risk.Verdict {
 	t.Helper()
-	ctx, now := context.Background(), e.sim.Clock().Now()
 	run := e.survey.Run()
-	w := run.Around(ctx, run.Wiring(ctx, orders()), survey.Options{Depth: survey.DepthDaily,
+	return e.judged(t, run, run.Wiring(context.Background(), orders()))
+}
+
+func (e *estate) judged(t *testing.T, run *survey.Run, w wiring.Wiring) []risk.Verdict {
+	t.Helper()
+	e.sim.Clock().Advance(10 * time.Second) // Resource Graph counts queries by time
+	ctx, now := context.Background(), e.sim.Clock().Now()
+	w = run.Around(ctx, w, survey.Options{Depth: survey.DepthDaily,
 		OwnAlerts: []string{"rotation-failure", "pending-expiry", "access-change"}})
 	w.Posture.Use = wiring.Read(wiring.KeyUse{Version: w.Key().Version, Last: now, Count: 1}, "log", now)
 	w.Posture.Backups = wiring.Read([]wiring.KeyEvent{}, "log", now)

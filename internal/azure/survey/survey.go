@@ -51,7 +51,7 @@ type Map interface {
 	Visible(ctx context.Context, subscriptions []string) (complete bool, why string)
 }
 
-// Sources are what a survey reads from; all but Around are required.
+// Sources are what a survey reads from; all but Around and Rows are required.
 type Sources struct {
 	Clusters  Clusters
 	Keys      Keys
@@ -60,6 +60,7 @@ type Sources struct {
 	Grants    Grants
 	Map       Map
 	Around    *Surroundings // nil: what stands around the chains is not read
+	Rows      Rows          // nil: sweeps read each thing by itself too
 }
 
 // Survey reads the configured subscriptions.
@@ -75,44 +76,26 @@ func New(src Sources, c azureid.Cloud, subscriptions []string, now func() time.T
 	return &Survey{src: src, cloud: c, subscriptions: subscriptions, now: now}
 }
 
-// Run is one pass over live state. It remembers what it read and is for one
-// caller at a time.
+// Run is one pass over live state. It remembers what it read, failed reads too:
+// a source that failed in this run is not asked again for the next cluster. It
+// is safe for concurrent use.
 type Run struct {
 	*Survey
-	clusters    memo[wiring.Cluster]
-	vaults      memo[wiring.Vault] // by host
-	identities  memo[wiring.Identity]
-	versions    memo[[]wiring.KeyVersion]
-	bundles     memo[wiring.KeyBundle]
-	deleted     memo[wiring.DeletedKey]
-	rotations   memo[wiring.RotationPolicy]
-	assignments memo[[]wiring.RoleAssignment]
-	definitions memo[wiring.RoleDefinition]
-	denies      memo[[]wiring.DenyAssignment]
-	found       *found
-	around      *around
+	clusters    memo[wiring.Fact[wiring.Cluster]]
+	hosts       memo[wiring.Fact[wiring.Vault]]
+	identities  memo[wiring.Fact[wiring.Identity]]
+	versions    memo[wiring.Fact[[]wiring.KeyVersion]]
+	bundles     memo[wiring.Fact[wiring.KeyBundle]]
+	deleted     memo[wiring.Fact[wiring.DeletedKey]]
+	rotations   memo[wiring.Fact[wiring.RotationPolicy]]
+	assignments memo[wiring.Fact[[]wiring.RoleAssignment]]
+	definitions memo[wiring.Fact[wiring.RoleDefinition]]
+	denies      memo[wiring.Fact[[]wiring.DenyAssignment]]
+	found       memo[found]
+	rights      memo[rights]
+	around      around
+	lists       lists
 }
 
 // Run starts a pass that remembers nothing of those before.
-func (s *Survey) Run() *Run {
-	return &Run{
-		Survey: s, clusters: memo[wiring.Cluster]{}, vaults: memo[wiring.Vault]{}, identities: memo[wiring.Identity]{},
-		versions: memo[[]wiring.KeyVersion]{}, bundles: memo[wiring.KeyBundle]{}, deleted: memo[wiring.DeletedKey]{},
-		rotations: memo[wiring.RotationPolicy]{}, assignments: memo[[]wiring.RoleAssignment]{},
-		definitions: memo[wiring.RoleDefinition]{}, denies: memo[[]wiring.DenyAssignment]{},
-		around: newAround(),
-	}
-}
-
-// memo remembers facts, failed ones too: a source that failed in this run is
-// not asked again for the next cluster.
-type memo[T any] map[string]wiring.Fact[T]
-
-func (m memo[T]) once(key string, read func() wiring.Fact[T]) wiring.Fact[T] {
-	f, ok := m[key]
-	if !ok {
-		f = read()
-		m[key] = f
-	}
-	return f
-}
+func (s *Survey) Run() *Run { return &Run{Survey: s} }

@@ -15,7 +15,7 @@ func (r *Run) Wiring(ctx context.Context, cluster azureid.Resource) wiring.Wirin
 		return w
 	}
 	if id := w.Cluster.Value.CMK.IdentityID; !id.IsZero() {
-		w.Identity = r.identities.once(id.Key(), func() wiring.Fact[wiring.Identity] { return r.src.Resources.Identity(ctx, id) })
+		w.Identity = r.identity(ctx, id)
 	}
 	k := w.Key()
 	if k.IsZero() {
@@ -33,17 +33,28 @@ func (r *Run) cluster(ctx context.Context, id azureid.Resource) wiring.Fact[wiri
 	return r.clusters.once(id.Key(), func() wiring.Fact[wiring.Cluster] { return r.src.Clusters.Get(ctx, id) })
 }
 
+func (r *Run) identity(ctx context.Context, id azureid.Resource) wiring.Fact[wiring.Identity] {
+	return r.identities.once(id.Key(), func() wiring.Fact[wiring.Identity] { return r.src.Resources.Identity(ctx, id) })
+}
+
+func (r *Run) versionsOf(ctx context.Context, key azureid.Key) wiring.Fact[[]wiring.KeyVersion] {
+	return r.versions.once(key.ID(), func() wiring.Fact[[]wiring.KeyVersion] { return r.src.Keys.Versions(ctx, key) })
+}
+
+// readKey reads what is not in the wiring already.
 func (r *Run) readKey(ctx context.Context, w *wiring.Wiring, k azureid.Key) {
 	base := k.Base()
-	w.Versions = r.versions.once(base.ID(), func() wiring.Fact[[]wiring.KeyVersion] { return r.src.Keys.Versions(ctx, base) })
+	w.Versions = r.versionsOf(ctx, base)
 	w.InUse = r.bundles.once(k.ID()+"/"+k.Version, func() wiring.Fact[wiring.KeyBundle] { return r.src.Keys.Bundle(ctx, k) })
-	w.Deleted = r.deleted.once(base.ID(), func() wiring.Fact[wiring.DeletedKey] { return r.src.Keys.Deleted(ctx, base) })
+	if w.Deleted.State == wiring.NotRead {
+		w.Deleted = r.deleted.once(base.ID(), func() wiring.Fact[wiring.DeletedKey] { return r.src.Keys.Deleted(ctx, base) })
+	}
 	w.Rotation = r.rotations.once(base.ID(), func() wiring.Fact[wiring.RotationPolicy] { return r.src.Rotations.Rotation(ctx, base) })
 }
 
 // vault finds the vault of a host and reads it.
 func (r *Run) vault(ctx context.Context, host string) wiring.Fact[wiring.Vault] {
-	return r.vaults.once(host, func() wiring.Fact[wiring.Vault] {
+	return r.hosts.once(host, func() wiring.Fact[wiring.Vault] {
 		call := "graph vault by host " + host
 		if r.cloud.IsHSM(host) {
 			return wiring.Failed[wiring.Vault](call, r.now(), "a Managed HSM, whose resource and local roles are not read")
@@ -66,18 +77,25 @@ func (r *Run) vault(ctx context.Context, host string) wiring.Fact[wiring.Vault] 
 // readGrants reads the principal's assignments at the key, the roles that they
 // name, and the deny assignments.
 func (r *Run) readGrants(ctx context.Context, w *wiring.Wiring, k azureid.Key) {
-	scope := w.Vault.Value.ID.String() + "/keys/" + k.Name
-	w.Denies = r.denies.once(k.ID(), func() wiring.Fact[[]wiring.DenyAssignment] { return r.src.Grants.Denies(ctx, scope) })
+	w.Denies = r.deniesOf(ctx, w.Vault.Value.ID)
 	if !w.Identity.OK() {
 		return
 	}
-	principal := w.Identity.Value.PrincipalID
-	w.Assignments = r.assignments.once(k.ID()+"|"+principal, func() wiring.Fact[[]wiring.RoleAssignment] {
-		return r.src.Grants.Assignments(ctx, scope, principal)
-	})
+	w.Assignments = r.assignmentsOf(ctx, w.Vault.Value.ID, k, w.Identity.Value.PrincipalID)
 	if w.Assignments.OK() {
 		w.Definitions = r.roles(ctx, w.Assignments.Value)
 	}
+}
+
+// deniesOf reads the deny assignments of a vault and all of its keys.
+func (r *Run) deniesOf(ctx context.Context, vault azureid.Resource) wiring.Fact[[]wiring.DenyAssignment] {
+	return r.denies.once(vault.Key(), func() wiring.Fact[[]wiring.DenyAssignment] { return r.src.Grants.Denies(ctx, vault.String()) })
+}
+
+func (r *Run) assignmentsOf(ctx context.Context, vault azureid.Resource, k azureid.Key, principal string) wiring.Fact[[]wiring.RoleAssignment] {
+	return r.assignments.once(k.ID()+"|"+principal, func() wiring.Fact[[]wiring.RoleAssignment] {
+		return r.src.Grants.Assignments(ctx, vault.String()+"/keys/"+k.Name, principal)
+	})
 }
 
 // roles reads the assignments' role definitions, each once in a run.
