@@ -5,21 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"cmkguard/internal/azure/cloud"
 	"cmkguard/internal/azure/survey"
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/findings"
-	"cmkguard/internal/limit"
-	"cmkguard/internal/policy"
 	"cmkguard/internal/risk"
-	"cmkguard/internal/store/memstore"
-	"cmkguard/internal/wiring"
 )
 
 // checkFlags are what a person or a pipeline chose.
@@ -28,6 +22,7 @@ type checkFlags struct {
 	failOn  string
 	explain string
 	depth   string
+	into    string
 }
 
 // checkCommand judges what is there now. It needs no state and changes nothing.
@@ -42,6 +37,7 @@ func checkCommand(p Process) *cobra.Command {
 	cmd.Flags().StringVar(&f.failOn, "fail-on", "high", "critical, high, medium, low, info, or never")
 	cmd.Flags().StringVar(&f.explain, "explain", "", "print what a check asks, by which reads, and what to do: CMK-031")
 	cmd.Flags().StringVar(&f.depth, "depth", "sweep", "signal: the chain alone; sweep: what lists show around it; daily: also the calls per cluster and vault")
+	cmd.Flags().StringVar(&f.into, "into", "", "write --output jsonl into this file, and go on where an interrupted run into it stopped")
 	return cmd
 }
 
@@ -73,27 +69,29 @@ func check(ctx context.Context, p Process, f checkFlags, names []string) error {
 	if err != nil {
 		return exitError{exitUsage, err}
 	}
-	report, err := look.report(ctx, p)
+	out := io.Writer(p.Stdout)
+	if f.into != "" {
+		file, err := look.goOn(f.into)
+		if err != nil {
+			return exitError{exitUsage, fmt.Errorf("--into: %w", err)}
+		}
+		defer func() { _ = file.Close() }()
+		out = file
+	}
+	sink, err := findings.NewSink(out, f.output, findings.Report{At: look.now().UTC(), Version: p.Version, Complete: true})
 	if err != nil {
+		return exitError{exitUsage, err}
+	}
+	if err := look.over(ctx, sink, newProgress(p.Stderr)); err != nil {
 		return exitError{exitFailed, err}
 	}
-	if err := findings.Write(p.Stdout, f.output, report); err != nil {
+	if err := sink.Close(); err != nil {
 		return exitError{exitFailed, err}
 	}
-	if f.failOn != "never" && report.Worst(risk.Severity(f.failOn)) {
+	if f.failOn != "never" && (sink.Worst(risk.Severity(f.failOn)) || look.before.Worst(risk.Severity(f.failOn))) {
 		return exitError{code: exitFound}
 	}
 	return nil
-}
-
-// look is one run over what was asked for.
-type look struct {
-	run    *survey.Run
-	now    func() time.Time
-	limits risk.Limits
-	depth  survey.Depth
-	asked  risk.Selection
-	named  []azureid.Resource
 }
 
 // newLook reads flags and settings, and says everything that is wrong with them
@@ -115,8 +113,11 @@ func newLook(p Process, f checkFlags, names []string) (*look, error) {
 	if f.failOn != "never" && risk.Severity(f.failOn).Rank() == 0 {
 		bad("--fail-on is %q: want critical, high, medium, low, info or never", f.failOn)
 	}
-	if !strings.Contains(" "+strings.Join(findings.Formats(), " ")+" ", " "+f.output+" ") {
+	if !slices.Contains(findings.Formats(), f.output) {
 		bad("--output is %q: want %s", f.output, strings.Join(findings.Formats(), ", "))
+	}
+	if f.into != "" && f.output != "jsonl" {
+		bad("--into is for --output jsonl: other formats have one end, and cannot be gone on with")
 	}
 	for _, name := range names {
 		id, err := azureid.ParseResource(name)
@@ -129,98 +130,4 @@ func newLook(p Process, f checkFlags, names []string) (*look, error) {
 		problems = append(problems, err)
 	}
 	return l, errors.Join(problems...)
-}
-
-func (l *look) connect(p Process) error {
-	s, _, _ := readSettings(p.Env)
-	if len(s.Subscriptions) == 0 {
-		return errors.New("CMKGUARD_SUBSCRIPTIONS is not set: name the subscription ids to look at, comma-separated")
-	}
-	profile, err := cloud.Load(s.Cloud)
-	if err != nil {
-		return fmt.Errorf("CMKGUARD_CLOUD=%s: %w", s.Cloud, err)
-	}
-	pol := policy.Default()
-	if s.Policy != "" {
-		var problem string
-		if pol, problem = readPolicy(s.Policy); problem != "" {
-			return errors.New(problem)
-		}
-	}
-	l.now, l.limits = profile.Clock(), pol.Limits.Risk
-	cred, err := profile.Credential(s.Observer)
-	if err != nil {
-		return fmt.Errorf("CMKGUARD_OBSERVER_CLIENT_ID: %w", err)
-	}
-	// No state to share a rate through: this process keeps to it by itself.
-	gate := limit.New(memstore.New(l.now).Backend().State, l.now)
-	sv, err := survey.Connect(profile.WithGate(gate), cred, s.Subscriptions, l.now)
-	if err != nil {
-		return err
-	}
-	l.run = sv.Run()
-	return nil
-}
-
-func (l *look) report(ctx context.Context, p Process) (findings.Report, error) {
-	r := findings.Report{At: l.now().UTC(), Version: p.Version, Complete: true}
-	ids := l.named
-	if len(ids) == 0 {
-		ids, r.Complete, r.Why = l.run.All(ctx)
-		if len(ids) == 0 && !r.Complete {
-			return r, fmt.Errorf("no cluster could be seen: %s", r.Why)
-		}
-	}
-	bar := newProgress(p.Stderr, len(ids))
-	for _, id := range ids {
-		if err := ctx.Err(); err != nil {
-			return r, err
-		}
-		w := l.run.Around(ctx, l.run.Wiring(ctx, id), survey.Options{Depth: l.depth})
-		r.Findings = append(r.Findings, l.judge(w)...)
-		r.Clusters++
-		bar.step()
-	}
-	bar.done()
-	r.Sort()
-	return r, nil
-}
-
-func (l *look) judge(w wiring.Wiring) []findings.Finding {
-	var out []findings.Finding
-	for _, v := range risk.Judge(w, l.limits, l.now(), l.asked) {
-		out = append(out, findings.Finding{Verdict: v, Name: w.ID.Name(), Owner: w.Cluster.Value.Tags["owner"]})
-	}
-	return out
-}
-
-// progress is one line on a terminal, rewritten; anywhere else it is nothing.
-type progress struct {
-	w        io.Writer
-	at, all  int
-	terminal bool
-}
-
-func newProgress(w io.Writer, all int) *progress {
-	b := &progress{w: w, all: all}
-	if f, ok := w.(*os.File); ok {
-		info, err := f.Stat()
-		b.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	return b
-}
-
-func (b *progress) step() {
-	b.at++
-	if b.terminal {
-		const width = 30
-		n := width * b.at / max(1, b.all)
-		_, _ = fmt.Fprintf(b.w, "\r[%s%s] %d of %d clusters", strings.Repeat("#", n), strings.Repeat(".", width-n), b.at, b.all)
-	}
-}
-
-func (b *progress) done() {
-	if b.terminal {
-		_, _ = fmt.Fprint(b.w, "\r\x1b[K")
-	}
 }

@@ -4,11 +4,17 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"encoding/xml"
+	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"cmkguard/internal/azureid"
 	"cmkguard/internal/azuresim"
 	"cmkguard/internal/findings"
 )
@@ -16,7 +22,7 @@ import (
 // estate is a world with one cluster and the settings that lead there.
 func estate(t *testing.T, change func(*azuresim.Sim, azuresim.Sample)) []string {
 	t.Helper()
-	sim := azuresim.New(azuresim.Options{})
+	sim := azuresim.New(azuresim.Options{Wall: time.Now}) // who waits for a service's rate waits for its clock
 	m := sim.AddSample("v2", 100*24*time.Hour)
 	change(sim, m)
 	srv, err := sim.Serve()
@@ -57,7 +63,7 @@ func TestCheckUnknownIsNeverOK(t *testing.T) {
 			t.Errorf("the key could not be read, and its expiry is %s: %s", f.Answer, f.Why)
 		}
 	}
-	if r.Count("unknown") == 0 {
+	if r.Totals.Unknown == 0 {
 		t.Error("nothing is unknown")
 	}
 }
@@ -103,5 +109,43 @@ func TestCheckSaysEverythingThatIsWrongWithItsFlags(t *testing.T) {
 	}
 	if out, code = run(t, nil, "checks"); code != 0 || strings.Count(out, "\n") < 54 {
 		t.Errorf("exit %d, %d lines", code, strings.Count(out, "\n"))
+	}
+}
+
+// A run that goes on where another was cut off ends with the same file.
+func TestCheckGoesOnIntoAFile(t *testing.T) {
+	t.Parallel()
+	env := estate(t, func(s *azuresim.Sim, m azuresim.Sample) {
+		s.Unassign(m.Principal)
+		for i := range 30 {
+			id := azureid.MustResource(m.Scope + fmt.Sprintf("Microsoft.Cache/redisEnterprise/cache-b%02d", i))
+			s.AddCluster(azuresim.Cluster{ID: id, Kind: "v2", SKU: "Balanced_B10", Location: "westeurope", Identities: []azureid.Resource{m.Identity},
+				CMK: &azuresim.CMK{IdentityType: "userAssignedIdentity", IdentityID: m.Identity, KeyURL: m.Key.String()}})
+		}
+	})
+	file := filepath.Join(t.TempDir(), "findings.jsonl")
+	if out, code := run(t, env, "check", "-o", "jsonl", "--into", file); code != 3 {
+		t.Fatalf("exit %d:\n%s", code, out)
+	}
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, whole[:len(whole)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := run(t, env, "check", "-o", "jsonl", "--into", file); code != 3 {
+		t.Fatalf("exit %d:\n%s", code, out)
+	}
+	again, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	times := regexp.MustCompile(`"at":"[^"]*"`)
+	if diff := cmp.Diff(times.ReplaceAllString(string(whole), ""), times.ReplaceAllString(string(again), "")); diff != "" {
+		t.Errorf("the whole run (-) and the one that went on (+):\n%.2000s", diff)
+	}
+	if out, code := run(t, env, "check", "--into", file); code != 2 || !strings.Contains(out, "--into") {
+		t.Errorf("a table into a file to go on with: exit %d:\n%s", code, out)
 	}
 }

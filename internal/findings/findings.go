@@ -8,13 +8,10 @@ package findings
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"cmkguard/internal/azureid"
-	"cmkguard/internal/fault"
 	"cmkguard/internal/risk"
 )
 
@@ -34,25 +31,26 @@ type Report struct {
 	// run; Why says what is missing otherwise.
 	Complete bool      `json:"complete"`
 	Why      string    `json:"why,omitempty"`
+	Totals   Totals    `json:"totals"` // of all, whatever of them Findings holds
 	Findings []Finding `json:"findings"`
 }
 
-// Count is how many findings have each answer.
-func (r Report) Count(a risk.Answer) int {
-	n := 0
-	for _, f := range r.Findings {
-		if f.Answer == a {
-			n++
-		}
-	}
-	return n
+// Totals count findings by answer.
+type Totals struct {
+	Broken  int `json:"broken"`
+	Unknown int `json:"unknown"`
+	OK      int `json:"ok"`
 }
 
-// Worst reports whether something is broken at or above the severity.
-func (r Report) Worst(least risk.Severity) bool {
-	return slices.ContainsFunc(r.Findings, func(f Finding) bool {
-		return f.Answer == risk.Broken && f.Severity.Rank() >= least.Rank()
-	})
+func (t *Totals) add(a risk.Answer) {
+	switch a {
+	case risk.Broken:
+		t.Broken++
+	case risk.Unknown:
+		t.Unknown++
+	case risk.OK:
+		t.OK++
+	}
 }
 
 // Sort puts the worst first: broken by severity, then unknown, then ok; one
@@ -70,29 +68,6 @@ func Formats() []string {
 	return []string{"table", "json", "jsonl", "csv", "sarif", "junit", "markdown", "ocsf"}
 }
 
-// Write writes the report in the format; an unknown name is an Invalid fault.
-func Write(w io.Writer, format string, r Report) error {
-	switch format {
-	case "table":
-		return table(w, r)
-	case "json":
-		return oneJSON(w, r)
-	case "jsonl":
-		return lines(w, r)
-	case "csv":
-		return spread(w, r)
-	case "sarif":
-		return sarif(w, r)
-	case "junit":
-		return junit(w, r)
-	case "markdown":
-		return markdown(w, r)
-	case "ocsf":
-		return ocsf(w, r)
-	}
-	return fault.New(fault.Invalid, "findings.Write", "--output is %q: want %s", format, strings.Join(Formats(), ", "))
-}
-
 // subject is the part of a finding's subject that people know it by.
 func (f Finding) subject() string {
 	if r, err := azureid.ParseResource(f.Subject.ID); err == nil {
@@ -103,7 +78,7 @@ func (f Finding) subject() string {
 
 // summary is the last line for people.
 func (r Report) summary() string {
-	s := fmt.Sprintf("%d clusters: %d broken, %d unknown, %d ok", r.Clusters, r.Count(risk.Broken), r.Count(risk.Unknown), r.Count(risk.OK))
+	s := fmt.Sprintf("%d clusters: %d broken, %d unknown, %d ok", r.Clusters, r.Totals.Broken, r.Totals.Unknown, r.Totals.OK)
 	if !r.Complete {
 		s += ". There may be clusters that could not be seen: " + r.Why
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -36,10 +37,17 @@ func report() findings.Report {
 func write(t *testing.T, format string) string {
 	t.Helper()
 	r := report()
-	r.Sort()
 	var b bytes.Buffer
-	if err := findings.Write(&b, format, r); err != nil {
+	s, err := findings.NewSink(&b, format, findings.Report{At: r.At, Version: r.Version, Complete: true})
+	if err != nil {
 		t.Fatalf("%s: %v", format, err)
+	}
+	s.Incomplete(r.Why)
+	if err := errors.Join(s.Add(r.Findings), s.Close()); err != nil {
+		t.Fatalf("%s: %v", format, err)
+	}
+	if !s.Worst(risk.Critical) {
+		t.Errorf("%s: nothing critical was seen", format)
 	}
 	return b.String()
 }
@@ -153,7 +161,7 @@ func TestOCSFHasEveryRequiredAttribute(t *testing.T) {
 
 func TestAnUnknownFormatIsNamed(t *testing.T) {
 	t.Parallel()
-	err := findings.Write(&bytes.Buffer{}, "xls", report())
+	_, err := findings.NewSink(&bytes.Buffer{}, "xls", report())
 	if !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "xls") {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 // table shows what is not ok, the worst first, and what became of the rest.
 func table(w io.Writer, r Report) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if r.Count(risk.OK) < len(r.Findings) {
+	if r.Totals.Broken+r.Totals.Unknown > 0 {
 		fmt.Fprintln(tw, "SEVERITY\tCHECK\tCLUSTER\tOWNER\tSUBJECT\tWHAT")
 	}
 	for _, f := range r.Findings {
@@ -64,17 +64,17 @@ func lines(w io.Writer, r Report) error {
 	return nil
 }
 
-func spread(w io.Writer, r Report) error {
-	cw := csv.NewWriter(w)
-	rows := [][]string{{"answer", "severity", "check", "title", "cluster", "owner", "subject", "why", "breaks", "by", "remedy", "guidance"}}
+func header(cw *csv.Writer) error {
+	return cw.Write([]string{"answer", "severity", "check", "title", "cluster", "owner", "subject", "why", "breaks", "by", "remedy", "guidance"})
+}
+
+func spread(cw *csv.Writer, r Report) error {
 	for _, f := range r.Findings {
 		by := ""
 		if f.By != nil {
 			by = f.By.UTC().Format(time.RFC3339)
 		}
-		rows = append(rows, []string{string(f.Answer), string(f.Severity), f.Check, f.Title, f.Cluster, f.Owner, f.Subject.String(), f.Why, f.Breaks, by, f.Remedy, f.Guidance})
-	}
-	for _, row := range rows {
+		row := []string{string(f.Answer), string(f.Severity), f.Check, f.Title, f.Cluster, f.Owner, f.Subject.String(), f.Why, f.Breaks, by, f.Remedy, f.Guidance}
 		for i := range row {
 			row[i] = noFormula(row[i])
 		}

@@ -116,7 +116,9 @@ func TestRightsHoldWhatNoBlockTakesBack(t *testing.T) {
 			t.Errorf("%s: %t", action, !want)
 		}
 	}
-	c, _ = serve(t, func(w http.ResponseWriter, _ *http.Request) { azuretest.JSON(w, 403, `{"error":{"code":"AuthorizationFailed"}}`) })
+	c, _ = serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		azuretest.JSON(w, 403, `{"error":{"code":"AuthorizationFailed"}}`)
+	})
 	if r, why := c.Rights(context.Background(), sub); why == "" || r.Hold("Microsoft.A/x/read") {
 		t.Errorf("refused: %+v %q", r, why)
 	}

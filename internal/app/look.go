@@ -1,0 +1,220 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"cmkguard/internal/azure/cloud"
+	"cmkguard/internal/azure/survey"
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/findings"
+	"cmkguard/internal/limit"
+	"cmkguard/internal/policy"
+	"cmkguard/internal/risk"
+	"cmkguard/internal/store/memstore"
+	"cmkguard/internal/wiring"
+)
+
+const (
+	// lookers is how many clusters are read at once. The gate keeps them under the
+	// services' rates, and per vault under Key Vault's.
+	lookers = 8
+	// renewAfter is when a look reads anew what clusters share: well before risk
+	// would call it too old to be judged.
+	renewAfter = 10 * time.Minute
+	// patience is how long a call of the command line waits for its turn.
+	patience = 10 * time.Minute
+)
+
+// look is one run over what was asked for.
+type look struct {
+	survey *survey.Survey
+	run    *survey.Run
+	since  time.Time // when run began
+	now    func() time.Time
+	limits risk.Limits
+	depth  survey.Depth
+	asked  risk.Selection
+	named  []azureid.Resource
+	before findings.Earlier // what an interrupted run has written
+}
+
+func (l *look) connect(p Process) error {
+	s, _, _ := readSettings(p.Env)
+	if len(s.Subscriptions) == 0 {
+		return errors.New("CMKGUARD_SUBSCRIPTIONS is not set: name the subscription ids to look at, comma-separated")
+	}
+	profile, err := cloud.Load(s.Cloud)
+	if err != nil {
+		return fmt.Errorf("CMKGUARD_CLOUD=%s: %w", s.Cloud, err)
+	}
+	pol := policy.Default()
+	if s.Policy != "" {
+		var problem string
+		if pol, problem = readPolicy(s.Policy); problem != "" {
+			return errors.New(problem)
+		}
+	}
+	l.now, l.limits = profile.Clock(), pol.Limits.Risk
+	cred, err := profile.Credential(s.Observer)
+	if err != nil {
+		return fmt.Errorf("CMKGUARD_OBSERVER_CLIENT_ID: %w", err)
+	}
+	// No state to share a rate through: this process keeps to it by itself.
+	gate := limit.New(memstore.New(l.now).Backend().State, l.now)
+	subscriptions := slices.Sorted(slices.Values(s.Subscriptions)) // the order of the pages is that of the next run
+	if l.survey, err = survey.Connect(profile.WithGate(gate).WithPatience(patience), cred, subscriptions, l.now); err != nil {
+		return err
+	}
+	l.renew()
+	return nil
+}
+
+func (l *look) renew() { l.run, l.since = l.survey.Run(), l.now() }
+
+// over looks at what was asked for and tells sink.
+func (l *look) over(ctx context.Context, sink *findings.Sink, bar *progress) error {
+	defer bar.done()
+	if len(l.named) > 0 {
+		return l.each(ctx, one(l.named), len(l.named), sink, bar)
+	}
+	ids, complete, why := l.run.All(ctx)
+	if !complete {
+		sink.Incomplete(why)
+	}
+	switch {
+	case len(ids) == 0 && !complete:
+		return fmt.Errorf("no cluster could be seen: %s", why)
+	case l.depth == survey.DepthSignal:
+		return l.each(ctx, one(ids), len(ids), sink, bar)
+	}
+	err := l.run.Pages(ctx, func(page []survey.Listed) error {
+		if l.now().Sub(l.since) > renewAfter {
+			l.renew()
+		}
+		return l.each(ctx, page, len(ids), sink, bar)
+	})
+	if err != nil {
+		return err
+	}
+	return l.classic(ctx, sink)
+}
+
+// one makes a list of clusters that are each read by themselves.
+func one(ids []azureid.Resource) []survey.Listed {
+	out := make([]survey.Listed, len(ids))
+	for i, id := range ids {
+		out[i].ID = id
+	}
+	return out
+}
+
+// each judges the clusters, several at once, and tells sink in their order.
+func (l *look) each(ctx context.Context, page []survey.Listed, all int, sink *findings.Sink, bar *progress) error {
+	page = slices.DeleteFunc(slices.Clone(page), func(c survey.Listed) bool { return l.before.Has(c.ID.Key()) })
+	for batch := range slices.Chunk(page, 10*lookers) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		found := make([][]findings.Finding, len(batch))
+		next := make(chan int)
+		var done sync.WaitGroup
+		for range lookers {
+			done.Go(func() {
+				for i := range next {
+					found[i] = l.judge(ctx, batch[i])
+				}
+			})
+		}
+		for i := range batch {
+			next <- i
+		}
+		close(next)
+		done.Wait()
+		if err := ctx.Err(); err != nil { // what was read after that is failed reads
+			return err
+		}
+		for _, f := range found {
+			if err := sink.Add(f); err != nil {
+				return err
+			}
+		}
+		bar.step(len(batch), all)
+	}
+	return nil
+}
+
+// judge reads and judges one cluster. What a list shows broken is read by itself
+// before anybody is told: lists lag.
+func (l *look) judge(ctx context.Context, c survey.Listed) []findings.Finding {
+	if c.Fact.State == wiring.NotRead {
+		return l.verdicts(ctx, l.run.Wiring(ctx, c.ID))
+	}
+	out := l.verdicts(ctx, l.run.Listed(ctx, c))
+	if slices.ContainsFunc(out, doubtful) {
+		return l.verdicts(ctx, l.run.Wiring(ctx, c.ID))
+	}
+	return out
+}
+
+func doubtful(f findings.Finding) bool {
+	return f.Answer == risk.Broken && f.Severity.Rank() >= risk.High.Rank() &&
+		slices.ContainsFunc(f.Evidence, func(e risk.Evidence) bool { return survey.FromList(e.Call) })
+}
+
+func (l *look) verdicts(ctx context.Context, w wiring.Wiring) []findings.Finding {
+	return l.findings(l.run.Around(ctx, w, survey.Options{Depth: l.depth}))
+}
+
+func (l *look) findings(w wiring.Wiring) []findings.Finding {
+	var out []findings.Finding
+	for _, v := range risk.Judge(w, l.limits, l.now(), l.asked) {
+		out = append(out, findings.Finding{Verdict: v, Name: w.ID.Name(), Owner: w.Cluster.Value.Tags["owner"]})
+	}
+	return out
+}
+
+// classic adds the caches of tiers that cannot have a customer-managed key.
+func (l *look) classic(ctx context.Context, sink *findings.Sink) error {
+	ws, err := l.run.Classic(ctx)
+	if err != nil {
+		sink.Incomplete("the Basic, Standard and Premium caches could not be listed: " + err.Error())
+		return nil
+	}
+	for _, w := range ws {
+		f := slices.DeleteFunc(l.findings(w), func(f findings.Finding) bool { return f.Check != "CMK-002" && f.Check != "CMK-001" })
+		if err := sink.Add(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goOn opens the file of an interrupted run, drops the cluster that it was cut
+// off in, and remembers those that it has.
+func (l *look) goOn(name string) (f *os.File, err error) {
+	f, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+		}
+	}()
+	var end int64
+	if l.before, end, err = findings.ReadEarlier(f); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if err = f.Truncate(end); err != nil {
+		return nil, err
+	}
+	_, err = f.Seek(end, io.SeekStart)
+	return f, err
+}
