@@ -68,7 +68,7 @@ func Main(ctx context.Context, p Process) int {
 			return cmd.Help()
 		},
 	}
-	root.AddCommand(serveCommand(p), standaloneCommand(p), checkCommand(p), checksCommand(p), auditCommand(p), policyCommand(p), stateCommand(p))
+	root.AddCommand(serveCommand(p), standaloneCommand(p), checkCommand(p), checksCommand(p), impactCommand(p), auditCommand(p), policyCommand(p), stateCommand(p))
 	root.SetArgs(p.Args)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)

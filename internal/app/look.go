@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,11 +38,14 @@ type look struct {
 	survey *survey.Survey
 	run    *survey.Run
 	since  time.Time // when run began
+	cloud  azureid.Cloud
 	now    func() time.Time
 	limits risk.Limits
 	depth  survey.Depth
 	asked  risk.Selection
 	named  []azureid.Resource
+	chain  map[string]bool  // the checks of the chain itself
+	told   []string         // what our own channels tell people of: wiring.Alerting.Own
 	before findings.Earlier // what an interrupted run has written
 }
 
@@ -54,6 +58,7 @@ func (l *look) connect(p Process) error {
 	if err != nil {
 		return fmt.Errorf("CMKGUARD_CLOUD=%s: %w", s.Cloud, err)
 	}
+	l.cloud = profile.Cloud
 	pol := policy.Default()
 	if s.Policy != "" {
 		var problem string
@@ -61,7 +66,11 @@ func (l *look) connect(p Process) error {
 			return errors.New(problem)
 		}
 	}
-	l.now, l.limits = profile.Clock(), pol.Limits.Risk
+	l.now, l.limits, l.told = profile.Clock(), pol.Limits.Risk, ownAlerts(pol)
+	l.chain = map[string]bool{}
+	for _, c := range risk.Catalogue() {
+		l.chain[c.ID] = c.Cadence == risk.CadenceSignal
+	}
 	cred, err := profile.Credential(s.Observer)
 	if err != nil {
 		return fmt.Errorf("CMKGUARD_OBSERVER_CLIENT_ID: %w", err)
@@ -74,6 +83,15 @@ func (l *look) connect(p Process) error {
 	}
 	l.renew()
 	return nil
+}
+
+// ownAlerts: whoever has a channel that reaches people is told of all three. A
+// console reaches those who read it.
+func ownAlerts(p *policy.Policy) []string {
+	if !slices.ContainsFunc(p.Channels, func(c policy.Channel) bool { return c.Kind != "console" }) {
+		return nil
+	}
+	return []string{"rotation-failure", "pending-expiry", "access-change"}
 }
 
 func (l *look) renew() { l.run, l.since = l.survey.Run(), l.now() }
@@ -117,7 +135,7 @@ func one(ids []azureid.Resource) []survey.Listed {
 
 // each judges the clusters, several at once, and tells sink in their order.
 func (l *look) each(ctx context.Context, page []survey.Listed, all int, sink *findings.Sink, bar *progress) error {
-	page = slices.DeleteFunc(slices.Clone(page), func(c survey.Listed) bool { return l.before.Has(c.ID.Key()) })
+	page = spread(slices.DeleteFunc(slices.Clone(page), func(c survey.Listed) bool { return l.before.Has(c.ID.Key()) }))
 	for batch := range slices.Chunk(page, 10*lookers) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -150,6 +168,29 @@ func (l *look) each(ctx context.Context, page []survey.Listed, all int, sink *fi
 	return nil
 }
 
+// spread takes clusters from each subscription in turn: Resource Manager counts
+// calls per subscription, and a page is sorted by it.
+func spread(page []survey.Listed) []survey.Listed {
+	var order []string
+	of := map[string][]survey.Listed{}
+	for _, c := range page {
+		s := strings.ToLower(c.ID.Subscription())
+		if of[s] == nil {
+			order = append(order, s)
+		}
+		of[s] = append(of[s], c)
+	}
+	out := make([]survey.Listed, 0, len(page))
+	for len(out) < len(page) {
+		for _, s := range order {
+			if len(of[s]) > 0 {
+				out, of[s] = append(out, of[s][0]), of[s][1:]
+			}
+		}
+	}
+	return out
+}
+
 // judge reads and judges one cluster. What a list shows broken is read by itself
 // before anybody is told: lists lag.
 func (l *look) judge(ctx context.Context, c survey.Listed) []findings.Finding {
@@ -157,19 +198,21 @@ func (l *look) judge(ctx context.Context, c survey.Listed) []findings.Finding {
 		return l.verdicts(ctx, l.run.Wiring(ctx, c.ID))
 	}
 	out := l.verdicts(ctx, l.run.Listed(ctx, c))
-	if slices.ContainsFunc(out, doubtful) {
+	if slices.ContainsFunc(out, l.doubtful) {
 		return l.verdicts(ctx, l.run.Wiring(ctx, c.ID))
 	}
 	return out
 }
 
-func doubtful(f findings.Finding) bool {
-	return f.Answer == risk.Broken && f.Severity.Rank() >= risk.High.Rank() &&
+// doubtful: a check of the chain itself, by a list. What stands around a chain
+// was read live.
+func (l *look) doubtful(f findings.Finding) bool {
+	return f.Answer == risk.Broken && f.Severity.Rank() >= risk.High.Rank() && l.chain[f.Check] &&
 		slices.ContainsFunc(f.Evidence, func(e risk.Evidence) bool { return survey.FromList(e.Call) })
 }
 
 func (l *look) verdicts(ctx context.Context, w wiring.Wiring) []findings.Finding {
-	return l.findings(l.run.Around(ctx, w, survey.Options{Depth: l.depth}))
+	return l.findings(l.run.Around(ctx, w, survey.Options{Depth: l.depth, OwnAlerts: l.told}))
 }
 
 func (l *look) findings(w wiring.Wiring) []findings.Finding {
@@ -185,7 +228,7 @@ func (l *look) classic(ctx context.Context, sink *findings.Sink) error {
 	ws, err := l.run.Classic(ctx)
 	if err != nil {
 		sink.Incomplete("the Basic, Standard and Premium caches could not be listed: " + err.Error())
-		return nil
+		return nil //nolint:nilerr // said in the report
 	}
 	for _, w := range ws {
 		f := slices.DeleteFunc(l.findings(w), func(f findings.Finding) bool { return f.Check != "CMK-002" && f.Check != "CMK-001" })

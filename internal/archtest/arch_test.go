@@ -60,6 +60,7 @@ var edges = map[string]string{
 	"internal/remedy/rotate":   "internal/azureid internal/fault internal/plan internal/remedy internal/wiring",
 	"internal/risk":            "internal/azureid internal/event internal/wiring",
 	"internal/risk/risktest":   "internal/azureid internal/wiring",
+	"internal/impact":          "internal/azureid internal/risk internal/wiring",
 	"internal/store":           "internal/fault",
 	"internal/store/azstore":   "internal/azure/azfault internal/fault internal/store",
 	"internal/store/azurite":   "internal/store/azstore",

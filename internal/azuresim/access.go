@@ -87,6 +87,9 @@ func (s *Sim) find(k azureid.Key) (*Vault, *Key, *Version) {
 // settle brings the world to the present: late effects, operations that ended,
 // versions that clusters adopt, clusters that lost their key.
 func (s *Sim) settle() {
+	if s.o.Still {
+		return
+	}
 	s.land()
 	now := s.clock.Now()
 	s.live(now)

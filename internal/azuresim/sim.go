@@ -36,6 +36,7 @@ type Options struct {
 	CloudEvents bool // events in the CloudEvents schema
 
 	GraphLag     time.Duration // Resource Graph shows the world of this long ago; default: the present
+	Still        bool          // nothing happens by itself: for worlds so large that looking at each cluster at each request is what takes the time
 	NoGraphQuota bool          // Resource Graph does not count queries
 }
 

@@ -142,7 +142,7 @@ func junit(w io.Writer, r Report) error {
 }
 
 // xmlText drops what XML 1.0 cannot hold.
-func xmlText(s string) string { return strings.ToValidUTF8(plain(s), "?") }
+func xmlText(s string) string { return strings.ToValidUTF8(Plain(s), "?") }
 
 // ocsf writes OCSF 1.3 Compliance Findings (class 2003), one JSON object a line.
 func ocsf(w io.Writer, r Report) error {

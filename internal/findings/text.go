@@ -26,7 +26,7 @@ func table(w io.Writer, r Report) error {
 		if f.Answer == risk.Unknown {
 			head = "unknown"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", head, f.Check, plain(f.Name), plain(f.Owner), plain(f.subject()), plain(f.Why))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", head, f.Check, Plain(f.Name), Plain(f.Owner), Plain(f.subject()), Plain(f.Why))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
@@ -35,9 +35,9 @@ func table(w io.Writer, r Report) error {
 	return err
 }
 
-// plain keeps what came from outside on its line and out of the terminal's
+// Plain keeps what came from outside on its line and out of the terminal's
 // control sequences.
-func plain(s string) string {
+func Plain(s string) string {
 	return strings.Map(func(c rune) rune {
 		if c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0 || c == 0x2028 || c == 0x2029 {
 			return ' '
@@ -107,9 +107,9 @@ func markdown(w io.Writer, r Report) error {
 			head = "unknown"
 		}
 		fmt.Fprintf(&b, "| %s | %s %s | %s | %s | %s | %s |\n", head, f.Check, f.Title,
-			cell.Replace(plain(f.Name)), cell.Replace(plain(f.Owner)), cell.Replace(plain(f.Why)), cell.Replace(plain(f.Guidance)))
+			cell.Replace(Plain(f.Name)), cell.Replace(Plain(f.Owner)), cell.Replace(Plain(f.Why)), cell.Replace(Plain(f.Guidance)))
 	}
-	b.WriteString("\n" + cell.Replace(plain(r.summary())) + "\n")
+	b.WriteString("\n" + cell.Replace(Plain(r.summary())) + "\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }

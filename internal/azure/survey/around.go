@@ -125,14 +125,17 @@ func (r *Run) Around(ctx context.Context, w wiring.Wiring, o Options) wiring.Wir
 func (r *Run) sweepAround(ctx context.Context, w *wiring.Wiring, k azureid.Key) {
 	w.Posture.Sharers = wiring.Read(r.all(ctx).sharers[k.Base().ID()], "graph clusters", r.now())
 	if id := w.Cluster.Value.CMK.IdentityID; !id.IsZero() {
-		all := listed(r, &r.around.uses, "graph resources by identity", func() (map[string][]wiring.IdentityUse, error) {
-			return r.src.Around.Lists.IdentityUses(ctx, r.subscriptions)
-		}, r.holds(ctx, "Microsoft.Compute/virtualMachines/read", "Microsoft.Web/sites/read"))
-		w.Posture.IdentityUses = part(all, func(m map[string][]wiring.IdentityUse) []wiring.IdentityUse { return m[id.Key()] })
+		w.Posture.IdentityUses = part(r.uses(ctx), func(m map[string][]wiring.IdentityUse) []wiring.IdentityUse { return m[id.Key()] })
 	}
 	if !w.Vault.OK() && !r.cloud.IsHSM(k.Host) {
 		w.Posture.DeletedVault = r.deletedVault(ctx, k)
 	}
+}
+
+func (r *Run) uses(ctx context.Context) wiring.Fact[map[string][]wiring.IdentityUse] {
+	return listed(r, &r.around.uses, "graph resources by identity", func() (map[string][]wiring.IdentityUse, error) {
+		return r.src.Around.Lists.IdentityUses(ctx, r.subscriptions)
+	}, r.holds(ctx, "Microsoft.Compute/virtualMachines/read", "Microsoft.Web/sites/read"))
 }
 
 // deletedVault looks for the key's vault among the deleted ones of every watched

@@ -66,6 +66,12 @@ func (r *Run) ClustersOfVault(ctx context.Context, vault azureid.Resource) ([]wi
 	})
 }
 
+// ClustersOfHost lists the clusters that name a key at the host, as
+// ClustersOfVault does, for a vault of which nothing but the host is known.
+func (r *Run) ClustersOfHost(ctx context.Context, host string) ([]wiring.Cluster, bool, string) {
+	return r.confirmed(ctx, func(k azureid.Key) bool { return strings.EqualFold(k.Host, host) })
+}
+
 // confirmed re-reads the clusters whose row matches and keeps those whose own
 // key does. A row whose key URL cannot be parsed could be anybody's.
 func (r *Run) confirmed(ctx context.Context, match func(azureid.Key) bool) (clusters []wiring.Cluster, complete bool, why string) {

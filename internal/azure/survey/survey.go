@@ -60,6 +60,7 @@ type Sources struct {
 	Grants    Grants
 	Map       Map
 	Around    *Surroundings // nil: what stands around the chains is not read
+	Mentions  Mentions      // nil: what else names a vault is not asked
 	Rows      Rows          // nil: sweeps read each thing by itself too
 }
 
