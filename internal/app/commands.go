@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -114,5 +115,27 @@ func policyCommand(p Process) *cobra.Command {
 			return nil
 		},
 	})
+	cmd.AddCommand(profileCommand(p))
 	return cmd
+}
+
+// profileCommand prints a policy that ships, to be kept and changed.
+func profileCommand(p Process) *cobra.Command {
+	return &cobra.Command{
+		Use:   "profile [NAME]",
+		Short: "List the policies that ship for a kind of user, or print one to start from",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				_, err := fmt.Fprintln(p.Stdout, strings.Join(policy.Profiles(), "\n"))
+				return err
+			}
+			text, ok := policy.Profile(args[0])
+			if !ok {
+				return exitError{exitUsage, fmt.Errorf("there is no profile %q: want %s", args[0], strings.Join(policy.Profiles(), ", "))}
+			}
+			_, err := p.Stdout.Write(text)
+			return err
+		},
+	}
 }

@@ -129,7 +129,7 @@ func attributes(v *Vault, ver *Version) map[string]any {
 		level = "Recoverable"
 	}
 	a := map[string]any{"enabled": ver.Enabled, "created": ver.Created.Unix(), "updated": ver.Updated.Unix(),
-		"recoveryLevel": level, "recoverableDays": v.RetentionDays, "exportable": false}
+		"recoveryLevel": level, "recoverableDays": v.RetentionDays, "exportable": ver.Exportable}
 	if ver.Expires != nil {
 		a["exp"] = ver.Expires.Unix()
 	}

@@ -62,6 +62,8 @@ type Version struct {
 	Expires   *time.Time
 	Modulus   []byte
 
+	Exportable bool // may leave the HSM by its release policy
+
 	announced, expired bool // its events have fired
 }
 

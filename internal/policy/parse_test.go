@@ -83,7 +83,10 @@ func TestTheDocumentedExample(t *testing.T) {
 	}
 	want.Routes = []Route{{MinSeverity: risk.High, Channels: []string{"ops", "bus"}}, {MinSeverity: risk.Info, Channels: []string{"log"}}}
 	// The page says that the example's limits are the defaults.
-	want.Limits = Limits{Risk: risk.Defaults(), MinVersionAge: 7 * day, RotationsPerDay: 10, ConsumersPerRun: 20, RotationDueGuard: 7 * day}
+	limits := risk.Defaults()
+	limits.Regions, limits.EventTargets = []string{"westeurope", "northeurope"}, []string{"/sites/cmkguard/"}
+	limits.BreakGlass = []string{"00000000-0000-0000-0000-000000000001"}
+	want.Limits = Limits{Risk: limits, MinVersionAge: 7 * day, RotationsPerDay: 10, ConsumersPerRun: 20, RotationDueGuard: 7 * day}
 	opts := cmp.Options{
 		cmpopts.IgnoreUnexported(Policy{}), cmpopts.IgnoreFields(Rule{}, "Line"),
 		cmpopts.IgnoreFields(Channel{}, "Line"), cmpopts.IgnoreFields(Route{}, "Line"),

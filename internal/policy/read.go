@@ -40,6 +40,7 @@ func (r reader) root(n node) {
 		"consumersMustBeKnown": note("consumersMustBeKnown", func(n node) { p.ConsumersMustBeKnown = n.boolean() }),
 		"importedMaterial":     note("importedMaterial", func(n node) { p.ImportedMaterial = n.texts(checkKeyPattern) }),
 		"limits":               note("limits", r.limits),
+		"checks":               note("checks", func(n node) { readChecks(n, &p.Limits.Risk) }),
 		"rules":                note("rules", r.rules),
 		"channels":             note("channels", r.channels),
 		"alerts":               note("alerts", r.alerts),

@@ -65,6 +65,8 @@ func aroundTheKey() []around {
 	noPolicy := refused(func(w *wiring.Wiring) *wiring.Fact[wiring.RotationPolicy] { return &w.Rotation })
 	old := inUse(func(v *wiring.KeyVersion) { v.Created = clock().AddDate(-3, 0, 0) })
 	return []around{
+		{"CMK-029", bundle(func(b *wiring.KeyBundle) { b.Exportable = true }), broken, risk.High, "", "exportable"},
+		{"CMK-029", refused(func(w *wiring.Wiring) *wiring.Fact[wiring.KeyBundle] { return &w.InUse }), unknown, "", "", "403"},
 		{"CMK-015", bundle(func(b *wiring.KeyBundle) { b.Bits = 1024 }), broken, risk.Medium, "", "1024 bits"},
 		{"CMK-015", bundle(func(b *wiring.KeyBundle) { b.Bits = 0 }), unknown, "", "", "not given"},
 		{"CMK-017", both(bundle(func(b *wiring.KeyBundle) { b.Type = "RSA" }), tag("dataClassification", "secret")), broken, risk.Medium, "", "RSA"},
@@ -126,6 +128,10 @@ func aroundTheVault() []around {
 		return func(w *wiring.Wiring) { f(&w.Posture.Events.Value[0]) }
 	}
 	return []around{
+		{"CMK-043", vaultOf(func(v *wiring.Vault) { v.Location = "East US" }), broken, risk.High, "", "the vault is in eastus; allowed are West Europe"},
+		{"CMK-043", vaultOf(func(v *wiring.Vault) { v.Location = "" }), unknown, "", "", "a location is missing"},
+		{"CMK-043", noVault, unknown, "", "", "403"},
+		{"CMK-043", vaultOf(func(v *wiring.Vault) { v.Location = "WestEurope" }), ok, "", "", "allowed regions"},
 		{"CMK-032", vaultOf(func(v *wiring.Vault) { v.RetentionDays = 7 }), broken, risk.Low, "", "7 days"},
 		{"CMK-032", vaultOf(func(v *wiring.Vault) { v.RetentionDays = 0 }), unknown, "", "", "does not say"},
 		{"CMK-034", vaultOf(func(v *wiring.Vault) { v.TenantID = "other" }), broken, risk.Critical, "", "tenant other"},

@@ -49,10 +49,33 @@ func judgeKeyHSM(s *scene) finding {
 		return unknown("the key's type was not given")
 	case strings.HasSuffix(strings.ToUpper(b.Type), "-HSM"):
 		return fine("the key is %s", b.Type)
+	case s.lim.RequireHSM:
+		return broken(remedyNone, "the key is %s and the policy asks for every key to be held in hardware", b.Type)
 	case tag == "":
 		return fine("the key is %s, and no tag marks the data as sensitive", b.Type)
 	}
 	return broken(remedyNone, "the key is %s and the cluster is tagged %s", b.Type, tag)
+}
+
+func checkKeyStays() spec {
+	return spec{Check{
+		ID: "CMK-029", Title: "The key cannot leave its vault",
+		Family: FamilyKey, Severity: High, SubjectKind: event.SubjectKey, Remedy: remedyNone, Cadence: CadenceSweep,
+		Breaks: "whoever satisfies the key's release policy holds its private part outside the vault: revoking the key in the vault no longer takes the data away",
+		Guidance: "A key's exportable attribute is set when it is made. Create a key that is not exportable, grant the identity access, and " +
+			"change the cluster's key in a maintenance window; then decide what the exportable key was for.",
+	}, judgeKeyStays}
+}
+
+func judgeKeyStays(s *scene) finding {
+	b, ok := s.bundle()
+	switch {
+	case !ok:
+		return s.cannotTell()
+	case b.Exportable:
+		return broken(remedyNone, "the key is exportable: its release policy can hand out the private key")
+	}
+	return fine("the key is not exportable")
 }
 
 func checkKeyManaged() spec {

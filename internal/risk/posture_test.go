@@ -91,7 +91,11 @@ func runAround(t *testing.T, rows []around) {
 	for _, r := range rows {
 		w := risktest.Complete(clock())
 		r.change(&w)
-		vs := risk.Judge(w, risk.Defaults(), clock(), risk.Select(r.check))
+		lim := risk.Defaults()
+		if r.check == "CMK-043" { // says nothing where no region is named
+			lim.Regions = []string{"West Europe"}
+		}
+		vs := risk.Judge(w, lim, clock(), risk.Select(r.check))
 		if len(vs) != 1 {
 			t.Errorf("%s %q: %d verdicts", r.check, r.why, len(vs))
 			continue

@@ -92,6 +92,8 @@ type Limits struct {
 	ManyConsumers int           // clusters on one key from which each weighs more (10)
 	BreakGlass    []string      // CMK-027, 055, 056: object ids that may hold such rights
 	RequiredTags  []string      // CMK-061 (owner, costCentre; case, hyphens and centre/center are the same)
+	RequireHSM    bool          // CMK-017: of every key, not only of sensitive data
+	Regions       []string      // CMK-043: that cluster and vault may be in; empty: any
 	EventTargets  []string      // CMK-063: parts of destinations that are ours, any case; empty: any destination counts
 }
 

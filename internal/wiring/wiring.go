@@ -146,7 +146,10 @@ type KeyBundle struct {
 	Bits    int         `json:"bits"` // of the modulus; 0 for other than RSA
 	Ops     []string    `json:"ops"`
 	Managed bool        `json:"managed"` // the lifetime is a certificate's
-	Enabled bool        `json:"enabled"`
+	// Exportable: whoever satisfies the release policy may take the private key
+	// out of the HSM.
+	Exportable bool `json:"exportable"`
+	Enabled    bool `json:"enabled"`
 }
 
 // DeletedKey is a soft-deleted key.

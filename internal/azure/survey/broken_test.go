@@ -52,6 +52,7 @@ func brokenChains() []breakage {
 		{"system-assigned", "CMK-006", func(e *estate) {
 			e.cluster(func(c *azuresim.Cluster) { c.CMK.IdentityType = "systemAssignedIdentity" })
 		}},
+		{"exportable key", "CMK-029", func(e *estate) { e.version(func(v *azuresim.Version) { v.Exportable = true }) }},
 		{"identity deleted", "CMK-007", func(e *estate) { e.sim.RemoveIdentity(azureid.MustResource(uami)) }},
 		{"identity on a machine", "CMK-008", func(e *estate) {
 			e.sim.AddGraphRow("resources", object{"id": base + "Microsoft.Compute/virtualMachines/vm", "type": "Microsoft.Compute/virtualMachines",

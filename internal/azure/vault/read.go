@@ -104,7 +104,7 @@ func (c *Client) Bundle(ctx context.Context, k azureid.Key) wiring.Fact[wiring.K
 	}
 	b := wiring.KeyBundle{
 		Key: key, Type: string(*j.Kty), Bits: new(big.Int).SetBytes(j.N).BitLen(),
-		Managed: deref(resp.Managed), Enabled: *resp.Attributes.Enabled,
+		Managed: deref(resp.Managed), Enabled: *resp.Attributes.Enabled, Exportable: deref(resp.Attributes.Exportable),
 	}
 	for _, o := range j.KeyOps {
 		if o != nil {
