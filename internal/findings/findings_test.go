@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
+
 	"cmkguard/internal/event"
 	"cmkguard/internal/fault"
 	"cmkguard/internal/findings"
@@ -164,5 +166,67 @@ func TestAnUnknownFormatIsNamed(t *testing.T) {
 	_, err := findings.NewSink(&bytes.Buffer{}, "xls", report())
 	if !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "xls") {
 		t.Fatal(err)
+	}
+}
+
+// The report, and an empty one, are valid by the OASIS schema that the library
+// carries.
+func TestSARIFIsValidByItsSchema(t *testing.T) {
+	t.Parallel()
+	for name, fs := range map[string][]findings.Finding{"findings": report().Findings, "nothing": nil} {
+		var b bytes.Buffer
+		s, err := findings.NewSink(&b, "sarif", findings.Report{At: report().At, Version: "test", Complete: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(s.Add(fs), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		r, err := sarif.FromBytes(b.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The library writes what a report leaves out as empty, which its own schema
+		// refuses; the schema's defaults stand in.
+		r.Runs[0].Language, r.Runs[0].Tool.Driver.Language, r.Runs[0].NewlineSequences = "en-US", "en-US", []string{"\n"}
+		if err := r.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		again, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ours, theirs any
+		if err := errors.Join(json.Unmarshal(b.Bytes(), &ours), json.Unmarshal(again, &theirs)); err != nil {
+			t.Fatal(err)
+		}
+		lost(t, "", ours, theirs) // a property that SARIF does not have
+		r.Runs[0].Tool.Driver.Name = nil
+		if r.Validate() == nil {
+			t.Errorf("%s: a tool without a name passed: the schema says nothing", name)
+		}
+	}
+}
+
+// lost names what ours has and theirs has not.
+func lost(t *testing.T, path string, ours, theirs any) {
+	t.Helper()
+	switch o := ours.(type) {
+	case map[string]any:
+		x, _ := theirs.(map[string]any)
+		for k, v := range o {
+			if _, ok := x[k]; !ok {
+				t.Errorf("%s.%s is no property of SARIF", path, k)
+				continue
+			}
+			lost(t, path+"."+k, v, x[k])
+		}
+	case []any:
+		x, _ := theirs.([]any)
+		for i, v := range o {
+			if i < len(x) {
+				lost(t, path, v, x[i])
+			}
+		}
 	}
 }
