@@ -6,7 +6,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 PACKAGE  := build/app
 export CGO_ENABLED ?= 0
 
-.PHONY: help build test race crash e2e soak lint bench fuzz demo run package infra-check clean
+.PHONY: help build test race crash e2e soak lint bench fuzz demo run package infra-check kql-check clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,9 +61,17 @@ package: ## build/app: what the Functions host wants at the app root
 	cp host.json $(PACKAGE)/
 	for f in handlers/*/function.json; do d=$(PACKAGE)/$$(basename $$(dirname $$f)); mkdir -p $$d && cp $$f $$d/; done
 
-infra-check: ## compile infra with bicep, where it is installed
+KUSTO := build/kusto/node_modules/@kusto/language-service-next
+$(KUSTO)/package.json:
+	npm install --prefix build/kusto --no-audit --no-fund --no-save @kusto/language-service-next@12.4.1
+
+infra-check: ## parse every KQL query (needs npm) and compile infra with bicep, each where it is installed
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory kql-check; else echo 'infra-check: KQL skipped, npm is not on the PATH'; fi
 	@if command -v bicep >/dev/null; then bicep build --stdout infra/main.bicep >/dev/null && bicep lint infra/main.bicep; \
 	else echo 'infra-check: skipped, bicep is not on the PATH'; fi
+
+kql-check: $(KUSTO)/package.json
+	@$(GO) run ./internal/azure/graph/print | node infra/kql/check.cjs $(KUSTO) infra
 
 clean: ## remove what was built
 	rm -rf bin build

@@ -103,6 +103,11 @@ func (c *Client) ClustersByKey(ctx context.Context, subscriptions []string, key 
 const vaultsQuery = `resources | where type =~ 'microsoft.keyvault/vaults'` +
 	` | extend vaultUri = tostring(properties.vaultUri), vaultHost = tolower(tostring(split(tostring(properties.vaultUri),'/')[2]))`
 
+// vaultQuery: host is one that the cloud's suffixes were checked against.
+func vaultQuery(host string) string {
+	return vaultsQuery + ` | where vaultHost == '` + host + `' | project id, vaultHost | order by id asc`
+}
+
 // VaultByHost finds the vault resource of a host; false when the subscriptions
 // show none, which may mean that it lies elsewhere or may not be read.
 func (c *Client) VaultByHost(ctx context.Context, subscriptions []string, host string) (azureid.Resource, bool, error) {
@@ -113,7 +118,7 @@ func (c *Client) VaultByHost(ctx context.Context, subscriptions []string, host s
 	rows, err := query[struct {
 		ID        string `json:"id"`
 		VaultHost string `json:"vaultHost"`
-	}](ctx, c, subscriptions, vaultsQuery+` | where vaultHost == '`+host+`' | project id, vaultHost | order by id asc`)
+	}](ctx, c, subscriptions, vaultQuery(host))
 	if err != nil {
 		return azureid.Resource{}, false, err
 	}

@@ -25,6 +25,11 @@ func (m Mention) NamesKey(name string) bool {
 	return false
 }
 
+func mentionsQuery(host string) string {
+	return `resources | where type !~ 'microsoft.cache/redisenterprise' and type !~ 'microsoft.keyvault/vaults'` +
+		` | extend body = tolower(tostring(properties)) | where body contains '` + host + `' | project id, body | order by id asc`
+}
+
 // Mentions lists the resources whose properties name the vault's host, Redis
 // clusters and vaults left out.
 func (c *Client) Mentions(ctx context.Context, subscriptions []string, host string) ([]Mention, error) {
@@ -32,9 +37,7 @@ func (c *Client) Mentions(ctx context.Context, subscriptions []string, host stri
 	if err := c.cloud.CheckVaultHost(host); err != nil { // also keeps the query free of quotes
 		return nil, err
 	}
-	rows, err := query[struct{ ID, Body string }](ctx, c, subscriptions,
-		`resources | where type !~ 'microsoft.cache/redisenterprise' and type !~ 'microsoft.keyvault/vaults'`+
-			` | extend body = tolower(tostring(properties)) | where body contains '`+host+`' | project id, body | order by id asc`)
+	rows, err := query[struct{ ID, Body string }](ctx, c, subscriptions, mentionsQuery(host))
 	out := make([]Mention, 0, len(rows))
 	for _, r := range rows {
 		id, err := azureid.ParseResource(r.ID)
