@@ -147,9 +147,13 @@ func TestEveryBodyOfTheRealHostIsAnswered(t *testing.T) {
 		case "eventGridTrigger":
 			wellAnswered(t, url, "keyvaultevents", name, body)
 		case "queueTrigger":
-			wellAnswered(t, url, "work", name, bytes.ReplaceAll(body, []byte(`"item":`), []byte(`"message":`)))
+			wellAnswered(t, url, "work", name, body)
 		case "timerTrigger":
 			wellAnswered(t, url, "sweep", name, body)
+		case "httpTrigger": // no function takes one; it is answered all the same
+			wellAnswered(t, url, "keyvaultevents", name, body)
+		default:
+			t.Errorf("%s: a trigger that nobody answers", name)
 		}
 	}
 	if strings.Contains(out.String(), "panic") {

@@ -123,22 +123,27 @@ func (w *world) story(ctx context.Context, heirs int) error {
 		time.Sleep(10 * time.Millisecond) // the process is dead or starting: Event Grid tries again too
 		replace()
 	}
+	return w.end(ctx, func() *hostproc.Child { replace(); return living[0] })
+}
+
+// end lets the world's time pass until the end was told by one who is alive.
+func (w *world) end(ctx context.Context, alive func() *hostproc.Child) error {
 	for end := time.Now().Add(40 * time.Second); ; {
-		replace()
+		c := alive()
 		w.sim.Clock().Advance(20 * time.Second)
 		time.Sleep(60 * time.Millisecond) // of the wall's time, for the process to look around
 		if !w.followed() {
 			if time.Now().After(end) {
-				return fmt.Errorf("the cluster never followed\n%s", living[0].Tail())
+				return fmt.Errorf("the cluster never followed\n%s", c.Tail())
 			}
 			continue
 		}
-		err := w.settled(ctx, living[0])
+		err := w.settled(ctx, c)
 		if err == nil {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("it did not end: %w\n%s", err, living[0].Tail())
+			return fmt.Errorf("it did not end: %w\n%s", err, c.Tail())
 		}
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -274,44 +273,4 @@ func TestKilledDuringTenThousandPosts(t *testing.T) {
 	if len(taken) < n/2 {
 		t.Errorf("only %d were taken: it did not come back", len(taken))
 	}
-}
-
-func TestAnOrphanLeaves(t *testing.T) {
-	t.Parallel()
-	w := newWorldIn(t, build(t), azuresim.Options{Wall: time.Now})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	must(t, l.Close())
-	host := exec.Command(os.Args[0])
-	host.Env = append(os.Environ(), "CMKGUARD_TEST_AS_HOST="+w.binary, "FUNCTIONS_CUSTOMHANDLER_PORT="+port, "FUNCTIONS_CUSTOMHANDLER_WORKER_ID=1")
-	for k, v := range w.env {
-		host.Env = append(host.Env, k+"="+v)
-	}
-	must(t, host.Start())
-	url := "http://127.0.0.1:" + port
-	answers := func() bool {
-		resp, err := http.Get(url + "/")
-		if err == nil {
-			resp.Body.Close()
-		}
-		return err == nil
-	}
-	must(t, hostproc.Until(t.Context(), "readiness", func() (bool, error) { return answers(), nil }))
-	if taken := w.flood(func() string { return url }, 0, 20, 4); len(taken) != 20 {
-		t.Fatalf("%d of 20 taken", len(taken))
-	}
-	must(t, host.Process.Signal(syscall.SIGKILL))
-	_ = host.Wait()
-	begun := time.Now()
-	must(t, hostproc.Until(t.Context(), "the orphan leaves", func() (bool, error) { return !answers(), nil }))
-	if d := time.Since(begun); d > 10*time.Second {
-		t.Errorf("it left after %s, want at most 10 s", d)
-	}
-	if got := len(w.stored()); got != 20 {
-		t.Errorf("%d of 20 signals are there", got)
-	}
-	heir := hostproc.New(w.binary, w.env)
-	must(t, heir.Start(t.Context()))
-	heir.Stop()
 }

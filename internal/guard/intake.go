@@ -9,6 +9,7 @@ import (
 	"cmkguard/internal/event"
 	"cmkguard/internal/fault"
 	"cmkguard/internal/journal"
+	"cmkguard/internal/redact"
 	"cmkguard/internal/store"
 )
 
@@ -132,12 +133,14 @@ func (g *Guard) dropMark(ctx context.Context, partition, key string) error {
 // maxPoison is how much of a poison body is kept: a row's limit less the frame.
 const maxPoison = 340 << 10
 
-// Poison keeps what could not be handled, whole up to a row's size, and alerts.
+// Poison keeps what could not be handled, whole up to a row's size but for
+// credentials, and alerts.
 func (g *Guard) Poison(ctx context.Context, source, reason string, raw []byte) error {
 	kept, cut := raw, false
 	if len(kept) > maxPoison {
 		kept, cut = kept[:maxPoison], true
 	}
+	kept = redact.Bytes(kept)
 	sum := canonical.Hash(raw)
 	value, err := canonical.JSON(map[string]any{
 		"schema": 1, "source": source, "reason": reason, "received": g.Now().UTC(),

@@ -1,0 +1,84 @@
+package redact_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"cmkguard/internal/redact"
+)
+
+const token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl-_x"
+
+func envelope(t interface{ Fatal(...any) }) []byte {
+	b, err := json.Marshal(map[string]any{
+		"Data": map[string]any{"req": map[string]any{"Url": "http://127.0.0.1/api/x?code=funckey42&a=1", "Query": map[string]any{"code": "funckey42", "a": "1"},
+			"Headers":    map[string]any{"Authorization": []string{"Bearer " + token}, "Cookie": []string{"session=opaque42"}, "X-Functions-Key": []string{"funckey42"}},
+			"Identities": []any{map[string]any{"BootstrapContext": "opaque42"}}}},
+		"Metadata": map[string]any{"Headers": map[string]any{"Authorization": "Bearer " + token, "cookie": "session=opaque42"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func leaks(b []byte) string {
+	for _, secret := range []string{token, token[:40], "opaque42", "funckey42"} {
+		if strings.Contains(string(b), secret) {
+			return secret
+		}
+	}
+	return ""
+}
+
+func TestAnEnvelopeLosesItsCredentials(t *testing.T) {
+	t.Parallel()
+	whole := envelope(t)
+	quoted, err := json.Marshal(string(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice, err := json.Marshal(string(quoted))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{"object": whole, "string": quoted, "string of a string": twice} {
+		got := redact.Bytes(b)
+		if s := leaks(got); s != "" {
+			t.Errorf("%s: %s is left in\n%s", name, s, got)
+		}
+		if !strings.Contains(string(got), redact.Mark) || !json.Valid(got) {
+			t.Errorf("%s: no longer JSON:\n%s", name, got)
+		}
+	}
+	if s := leaks(whole); s == "" {
+		t.Error("the test's own envelope holds nothing to find")
+	}
+}
+
+// Wherever the sender hung up.
+func TestACutEnvelopeLosesThemToo(t *testing.T) {
+	t.Parallel()
+	whole := envelope(t)
+	rapid.Check(t, func(t *rapid.T) {
+		cut := rapid.IntRange(0, len(whole)).Draw(t, "cut")
+		if s := leaks(redact.Bytes(whole[:cut])); s != "" {
+			t.Fatalf("cut at %d: %s is left", cut, s)
+		}
+	})
+}
+
+func TestTheRestIsKept(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`{"eventType":"Microsoft.KeyVault.KeyNearExpiry","data":{"VaultName":"kv"}}`, `not JSON at all`, "\x00\xff", ``,
+		`{"data":{"authorization":{"scope":"/subscriptions/x","action":"Microsoft.Cache/write"}}}`, `the bearer of this`[:10],
+	} {
+		if got := string(redact.Bytes([]byte(text))); got != text {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+}
