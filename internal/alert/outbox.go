@@ -26,7 +26,7 @@ func Notifications(a Alert, channels []string, now time.Time) []Notification {
 	if a.At.IsZero() {
 		a.At = now.UTC()
 	}
-	a = fit(a)
+	a = Fit(a)
 	out := make([]Notification, 0, len(channels))
 	seen := make(map[string]bool, len(channels))
 	for _, c := range channels {

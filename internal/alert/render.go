@@ -11,43 +11,52 @@ const (
 	timeLayout  = "2006-01-02 15:04 UTC"
 )
 
-// Render returns the alert as plain text in the order in which somebody woken
-// at night needs it: what, what breaks and until when (counted from now), whom
-// it hits, what was done, what to do, and the ids last. Names come from events:
-// every value is one line and holds no control character (Clean).
+// Field is one labelled line of an alert.
+type Field struct{ Label, Text string }
+
+// Fields returns the alert's lines in the order in which somebody woken at night
+// needs them: what, what breaks and until when (counted from now), whom it hits,
+// what was done, what to do, and the ids last. Names come from events: every text
+// is one line and holds no control character (Clean); channels escape their markup.
+func Fields(a Alert, now time.Time) []Field {
+	var out []Field
+	add := func(label string, texts ...string) {
+		for _, t := range texts {
+			if t = strings.TrimSpace(Clean(t, 2000)); t != "" {
+				out = append(out, Field{label, t})
+			}
+		}
+	}
+	add("what", a.What)
+	add("breaks", a.Breaks)
+	if a.By != nil {
+		add("by", a.By.UTC().Format(timeLayout)+" ("+left(a.By.Sub(now))+")")
+	}
+	add("hits", impact(a)...)
+	add("we", a.Done...)
+	add("you", a.Next...)
+	if !a.Since.IsZero() {
+		add("since", a.Since.UTC().Format(timeLayout))
+	}
+	add("subject", a.Subject)
+	add("check", a.Check)
+	add("ref", a.Ref)
+	add("id", a.ID)
+	return out
+}
+
+// Render returns the alert as plain text: Head and Fields.
 func Render(a Alert, now time.Time) string {
 	var b strings.Builder
-	line := func(label, text string) {
-		if text = strings.TrimSpace(Clean(text, 2000)); text != "" {
-			fmt.Fprintf(&b, "  %-9s %s\n", label, text)
-		}
+	b.WriteString(Head(a) + "\n")
+	for _, f := range Fields(a, now) {
+		fmt.Fprintf(&b, "  %-9s %s\n", f.Label+":", f.Text)
 	}
-	lines := func(label string, texts []string) {
-		for _, t := range texts {
-			line(label, t)
-		}
-	}
-	b.WriteString(head(a) + "\n")
-	line("what:", a.What)
-	line("breaks:", a.Breaks)
-	if a.By != nil {
-		line("by:", a.By.UTC().Format(timeLayout)+" ("+left(a.By.Sub(now))+")")
-	}
-	lines("hits:", impact(a))
-	lines("we:", a.Done)
-	lines("you:", a.Next)
-	if !a.Since.IsZero() {
-		line("since:", a.Since.UTC().Format(timeLayout))
-	}
-	line("subject:", a.Subject)
-	line("check:", a.Check)
-	line("ref:", a.Ref)
-	line("id:", a.ID)
 	return b.String()
 }
 
-// head is the banners, the severity in words and the title.
-func head(a Alert) string {
+// Head is the banners, the severity in words and the title.
+func Head(a Alert) string {
 	var parts []string
 	for _, x := range []struct {
 		on   bool

@@ -20,9 +20,9 @@ const (
 	maxImpact = 50
 )
 
-// fit cleans and bounds every part that grows with what is out there: names,
+// Fit cleans and bounds every part that grows with what is out there: names,
 // reasons, clusters. What was cut ends in "...", what was left out is counted.
-func fit(a Alert) Alert {
+func Fit(a Alert) Alert {
 	a.Title, a.Subject, a.Ref = Clean(a.Title, maxTitle), Clean(a.Subject, maxLine), Clean(a.Ref, maxLine)
 	a.What, a.Breaks = Clean(a.What, maxText), Clean(a.Breaks, maxText)
 	a.Done, a.Next, a.Evidence = fitLines(a.Done), fitLines(a.Next), fitLines(a.Evidence)
@@ -52,7 +52,7 @@ func fitLines(lines []string) []string {
 // reorder text) and bytes that are no UTF-8 become spaces, and the result has
 // at most limit bytes, cut between characters.
 func Clean(s string, limit int) string {
-	return cut(strings.Map(func(r rune) rune {
+	return Cut(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == utf8.RuneError {
 			return ' '
 		}
@@ -60,8 +60,18 @@ func Clean(s string, limit int) string {
 	}, s), limit)
 }
 
-// cut returns s, or as much of it as fits into limit bytes with "..." behind.
-func cut(s string, limit int) string {
+// CutRunes returns s, or as much of it as fits into limit characters with "..."
+// behind.
+func CutRunes(s string, limit int) string {
+	r := []rune(s)
+	if len(r) <= limit {
+		return s
+	}
+	return string(r[:max(0, limit-3)]) + "..."
+}
+
+// Cut returns s, or as much of it as fits into limit bytes with "..." behind.
+func Cut(s string, limit int) string {
 	const mark = "..."
 	if len(s) <= limit {
 		return s

@@ -15,6 +15,9 @@ import (
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/console"
 	alertgrid "cmkguard/internal/alert/eventgrid"
+	"cmkguard/internal/alert/pagerduty"
+	"cmkguard/internal/alert/slack"
+	"cmkguard/internal/alert/teams"
 	"cmkguard/internal/alert/webhook"
 	"cmkguard/internal/azure/cloud"
 	"cmkguard/internal/azure/cluster"
@@ -161,12 +164,12 @@ func channelOf(c policy.Channel, p Process, profile cloud.Profile, s Settings) (
 	switch c.Kind {
 	case "console":
 		return console.New(p.Stdout, false, profile.Clock()), nil
-	case "webhook":
+	case "webhook", "pagerduty", "slack", "teams":
 		secret := p.Env(c.SecretRef)
 		if secret == "" {
 			return nil, fmt.Errorf("setting %s (secretRef) is not set", c.SecretRef)
 		}
-		return webhook.New(c.URL, secret, profile.Clock())
+		return secretChannel(c, secret, profile.Clock())
 	case "eventgrid":
 		cred, err := profile.Credential(s.Observer)
 		if err != nil {
@@ -178,7 +181,24 @@ func channelOf(c policy.Channel, p Process, profile cloud.Profile, s Settings) (
 		}
 		return alertgrid.New(pub, profile.Clock()), nil
 	}
-	return nil, fault.New(fault.Invalid, "app.channelOf", "kind %q is not console, webhook or eventgrid", c.Kind)
+	return nil, fault.New(fault.Invalid, "app.channelOf", "kind %q is not one that this build has", c.Kind)
+}
+
+// secretChannel builds the channels that hold a secret.
+func secretChannel(c policy.Channel, secret string, now func() time.Time) (alert.Channel, error) {
+	switch {
+	case c.Kind == "pagerduty" && c.URL != "":
+		return pagerduty.New(c.URL, secret, now)
+	case c.Kind == "pagerduty":
+		return pagerduty.New(c.Region, secret, now)
+	case c.Kind == "slack" && c.Target != "":
+		return slack.NewBot(c.URL, secret, c.Target, now)
+	case c.Kind == "slack":
+		return slack.NewWebhook(secret, now)
+	case c.Kind == "teams":
+		return teams.New(secret, now)
+	}
+	return webhook.New(c.URL, secret, now)
 }
 
 // jitter is a random number in [0, 1).

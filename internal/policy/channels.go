@@ -15,7 +15,12 @@ const (
 	kindConsole   = "console"
 	kindWebhook   = "webhook"
 	kindEventGrid = "eventgrid"
+	kindPagerDuty = "pagerduty"
+	kindSlack     = "slack"
+	kindTeams     = "teams"
 )
+
+const allKinds = "console, webhook, eventgrid, pagerduty, slack or teams"
 
 func (r reader) channels(n node) {
 	r.policy.Channels = nil
@@ -40,11 +45,13 @@ func readChannel(n node) Channel {
 		"kind":      func(n node) { c.Kind = n.text() },
 		"url":       func(n node) { c.URL = readURL(n) },
 		"secretRef": func(n node) { c.SecretRef = readSecretRef(n) },
+		"region":    func(n node) { c.Region = readRegion(n) },
+		"channel":   func(n node) { c.Target = n.text() },
 		"secret":    secretHere, "token": secretHere, "password": secretHere, "key": secretHere, "apiKey": secretHere,
 		"secretValue": secretHere,
 	})
 	n.require(found, "name", "name: TEXT")
-	n.require(found, "kind", "kind: console, webhook or eventgrid")
+	n.require(found, "kind", "kind: "+allKinds)
 	checkKind(n, c, found)
 	return c
 }
@@ -58,9 +65,30 @@ func checkKind(n node, c Channel, found map[string]bool) {
 		}
 	case kindWebhook, kindEventGrid:
 		n.require(found, "url", "url: https://...")
+	case kindPagerDuty:
+		n.require(found, "secretRef", "secretRef: NAME of the setting that holds the integration's routing key")
+	case kindSlack, kindTeams:
+		n.require(found, "secretRef", "secretRef: NAME of the setting that holds the webhook's URL, or a Slack bot's token")
+		if found["url"] && (c.Kind == kindTeams || !found["channel"]) {
+			n.problem("has a url: the webhook's URL is a secret; want it in the setting that secretRef names")
+		}
 	default:
-		n.problem("kind %q is unknown: want console, webhook or eventgrid", clip(c.Kind))
+		n.problem("kind %q is unknown: want %s", clip(c.Kind), allKinds)
 	}
+	if found["region"] && c.Kind != kindPagerDuty {
+		n.problem("has a region, which only pagerduty has")
+	}
+	if found["channel"] && c.Kind != kindSlack {
+		n.problem("has a channel, which only a Slack bot has")
+	}
+}
+
+func readRegion(n node) string {
+	s := n.text()
+	if s != "" && s != "us" && s != "eu" {
+		n.problem("%q is no region of PagerDuty: want us or eu", clip(s))
+	}
+	return s
 }
 
 // readURL never repeats the text that it refuses: webhook URLs carry secrets.

@@ -79,6 +79,9 @@ func TestTheDocumentedExample(t *testing.T) {
 	want.Channels = []Channel{
 		{Name: "ops", Kind: "webhook", URL: "https://ops.example.com/hooks/cmk", SecretRef: "CMKGUARD_WEBHOOK_SECRET"},
 		{Name: "bus", Kind: "eventgrid", URL: "https://cmk.westeurope-1.eventgrid.azure.net/api/events"},
+		{Name: "pager", Kind: "pagerduty", Region: "eu", SecretRef: "CMKGUARD_PAGERDUTY_KEY"},
+		{Name: "chat", Kind: "slack", SecretRef: "CMKGUARD_SLACK_WEBHOOK"},
+		{Name: "team", Kind: "teams", SecretRef: "CMKGUARD_TEAMS_WORKFLOW"},
 		{Name: "log", Kind: "console"},
 	}
 	want.Routes = []Route{{MinSeverity: risk.High, Channels: []string{"ops", "bus"}}, {MinSeverity: risk.Info, Channels: []string{"log"}}}

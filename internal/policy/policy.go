@@ -94,8 +94,10 @@ type Limits struct {
 // Channel is one place to send alerts to.
 type Channel struct {
 	Name      string
-	Kind      string // "console", "webhook", "eventgrid"
-	URL       string // webhook and eventgrid
+	Kind      string // "console", "webhook", "eventgrid", "pagerduty", "slack", "teams"
+	URL       string // webhook and eventgrid; a relay for pagerduty and Slack bots
+	Region    string // of PagerDuty: "us" (also ""), "eu"
+	Target    string // of a Slack bot: the channel's id or name; "" for an incoming webhook
 	SecretRef string // name of the setting that holds the secret; never the secret
 	Line      int
 }
