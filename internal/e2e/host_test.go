@@ -170,7 +170,7 @@ func peak(t *testing.T, pid int) int64 {
 func (w *world) stored() map[string]bool {
 	w.t.Helper()
 	dir := strings.TrimPrefix(w.env["CMKGUARD_STATE"], "file:")
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "cmkguard.db")+"?mode=ro")
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "cmkguard.db")+"?mode=ro&_pragma=busy_timeout(20000)") // who leaves may still be closing it
 	must(w.t, err)
 	defer db.Close()
 	rows, err := db.Query(`SELECT json_extract(CAST(value AS TEXT), '$.signal.id') FROM state WHERE key = 'signal'`)
