@@ -45,9 +45,12 @@ lint: ## gofmt, go vet, and golangci-lint with the linters of .golangci.yml
 bench: ## benchmarks; read them as ratios of one run
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-FUZZTIME ?= 20s
-fuzz: ## fuzz the event parser
-	$(GO) test -run '^$$' -fuzz FuzzParseKeyVault -fuzztime $(FUZZTIME) ./internal/event
+FUZZTIME ?= 60s
+fuzz: ## fuzz every parser, each for FUZZTIME (60s)
+	@set -e; for f in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
+	  for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$f); do \
+	    echo "== $$name in $$(dirname $$f)"; $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f); \
+	  done; done
 
 demo: bin/cmkguard ## the whole story on this machine: no cloud, no account
 	$(GO) run ./internal/demo -binary bin/cmkguard

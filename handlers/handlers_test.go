@@ -8,10 +8,14 @@ import (
 	"errors"
 	"testing"
 
+	"cmkguard/handlers/eventqueue"
 	"cmkguard/handlers/keyvaultevents"
+	"cmkguard/handlers/resourceevents"
 	"cmkguard/handlers/sweep"
+	"cmkguard/handlers/vaultlogs"
 	"cmkguard/handlers/work"
 	"cmkguard/internal/funchost"
+	"cmkguard/internal/guard"
 )
 
 // core notes what each function handed over.
@@ -28,6 +32,14 @@ func (c *core) Take(_ context.Context, source string, raw json.RawMessage) error
 
 func (c *core) Work(_ context.Context, message []byte) error { c.took = string(message); return c.err }
 
+func (c *core) TakeLogs(_ context.Context, source string, messages [][]byte) (guard.Taken, error) {
+	c.source = source
+	for _, m := range messages {
+		c.took += string(m) + "|"
+	}
+	return guard.Taken{}, c.err
+}
+
 func (c *core) Sweep(context.Context) error { c.swept++; return c.err }
 
 func TestFunctionsHandOver(t *testing.T) {
@@ -42,6 +54,9 @@ func TestFunctionsHandOver(t *testing.T) {
 		{"event", func(c *core) funchost.Handler { return keyvaultevents.Handler(c) }, "event", `{"id":"1"}`, core{source: "keyvaultevents", took: `{"id":"1"}`}},
 		{"batch", func(c *core) funchost.Handler { return keyvaultevents.Handler(c) }, "event", `"[{\"id\":\"1\"}]"`, core{source: "keyvaultevents", took: `[{"id":"1"}]`}},
 		{"message", func(c *core) funchost.Handler { return work.Handler(c) }, "item", `"aGk="`, core{took: "hi"}},
+		{"resource", func(c *core) funchost.Handler { return resourceevents.Handler(c) }, "event", `{"id":"2"}`, core{source: "resourceevents", took: `{"id":"2"}`}},
+		{"queued event", func(c *core) funchost.Handler { return eventqueue.Handler(c) }, "item", `"eyJpZCI6IjMifQ=="`, core{source: "eventqueue", took: `{"id":"3"}`}},
+		{"logs", func(c *core) funchost.Handler { return vaultlogs.Handler(c) }, "logs", `"[\"aGk=\",\"aG8=\"]"`, core{source: "vaultlogs", took: "hi|ho|"}},
 		{"tick", func(c *core) funchost.Handler { return sweep.Handler(c) }, "timer", `{"IsPastDue":false}`, core{swept: 1}},
 	}
 	for _, c := range cases {

@@ -12,8 +12,11 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"cmkguard/handlers/eventqueue"
 	"cmkguard/handlers/keyvaultevents"
+	"cmkguard/handlers/resourceevents"
 	"cmkguard/handlers/sweep"
+	"cmkguard/handlers/vaultlogs"
 	"cmkguard/handlers/work"
 	"cmkguard/internal/funchost"
 	"cmkguard/internal/localhost"
@@ -123,8 +126,12 @@ type binding map[string]string
 func bindings() map[string]binding {
 	return map[string]binding{
 		keyvaultevents.Name: {"type": "eventGridTrigger", "name": keyvaultevents.Binding},
-		work.Name:           {"type": "queueTrigger", "name": work.Binding, "dataType": "binary", "queueName": work.Queue, "connection": "CMKGUARD_STORAGE"},
-		sweep.Name:          {"type": "timerTrigger", "name": sweep.Binding, "schedule": "0 * * * * *"},
+		resourceevents.Name: {"type": "eventGridTrigger", "name": resourceevents.Binding},
+		eventqueue.Name:     {"type": "queueTrigger", "name": eventqueue.Binding, "dataType": "binary", "queueName": eventqueue.Queue, "connection": "CMKGUARD_STORAGE"},
+		vaultlogs.Name: {"type": "eventHubTrigger", "name": vaultlogs.Binding, "dataType": "binary", "cardinality": "many", "eventHubName": vaultlogs.Hub,
+			"connection": "CMKGUARD_EVENTHUB"},
+		work.Name:  {"type": "queueTrigger", "name": work.Binding, "dataType": "binary", "queueName": work.Queue, "connection": "CMKGUARD_STORAGE"},
+		sweep.Name: {"type": "timerTrigger", "name": sweep.Binding, "schedule": "0 * * * * *"},
 	}
 }
 
@@ -148,6 +155,9 @@ func checkFunction(d *document, function string) []string {
 	d.want(first+"direction", "in", "a trigger")
 	for name, value := range want {
 		d.want(first+name, value, "what the code has")
+	}
+	if want["type"] == "eventHubTrigger" {
+		d.text("retry.strategy", "Event Hubs moves on after a failure: without retry a record is lost")
 	}
 	for at := range d.at {
 		name, isBinding := strings.CutPrefix(at, first)
@@ -210,12 +220,14 @@ func TestWrongHostFilesAreNamedByLine(t *testing.T) {
 		"binding renamed":      {"work", `"item"`, `"message"`, "work:5: bindings.0.name: is message, want item"},
 		"string messages":      {"work", `"binary"`, `"string"`, "work:7: bindings.0.dataType: is string, want binary"},
 		"retry of a queue":     {"work", `"bindings": [`, `"retry": {"strategy": "fixedDelay"}, "bindings": [`, "work:2: retry: is not supported for queueTrigger"},
+		"logs without retry":   {"vaultlogs", `"strategy": "exponentialBackoff",`, ``, "vaultlogs:2: retry.strategy: is missing"},
+		"one log at a time":    {"vaultlogs", `"many"`, `"one"`, "bindings.0.cardinality: is one, want many"},
 		"a second binding":     {"keyvaultevents", "}\n  ]", "}, {\"type\": \"blob\"}\n  ]", "is a second binding"},
 		"a script":             {"keyvaultevents", `"bindings": [`, `"scriptFile": "x.js", "bindings": [`, "keyvaultevents:2: scriptFile: would have to exist"},
 		"a setting not ours":   {"keyvaultevents", `"direction": "in"`, `"direction": "in", "cardinality": "many"`, "bindings.0.cardinality: is not what the code has"},
 		"a function of nobody": {"nobody", "", "", "no code answers the function nobody"},
 	} {
-		text := map[string]string{"": host, "work": queue, "keyvaultevents": events, "nobody": queue}[c.function]
+		text := map[string]string{"": host, "work": queue, "keyvaultevents": events, "vaultlogs": load(t, "vaultlogs/function.json"), "nobody": queue}[c.function]
 		wrong := strings.Replace(text, c.old, c.new, 1)
 		if wrong == text && c.old != "" {
 			t.Errorf("%s: the file does not hold %s", name, c.old)

@@ -226,6 +226,7 @@ var settings = union({
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: observer.properties.clientId
   CMKGUARD_STORAGE__accountName: storage.name
+  'AzureWebJobs.vaultlogs.Disabled': 'true' // until CMKGUARD_EVENTHUB__fullyQualifiedNamespace names the hub of the vaults' logs
   CMKGUARD_STORAGE__credential: 'managedidentity'
   CMKGUARD_STORAGE__clientId: observer.properties.clientId
   APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString

@@ -146,6 +146,7 @@ func TestEveryBodyOfTheRealHostIsAnswered(t *testing.T) {
 		switch kind, _, _ := strings.Cut(name, "."); kind {
 		case "eventGridTrigger":
 			wellAnswered(t, url, "keyvaultevents", name, body)
+			wellAnswered(t, url, "resourceevents", name, body)
 		case "queueTrigger":
 			wellAnswered(t, url, "work", name, body)
 		case "timerTrigger":

@@ -11,8 +11,11 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"cmkguard/handlers/eventqueue"
 	"cmkguard/handlers/keyvaultevents"
+	"cmkguard/handlers/resourceevents"
 	"cmkguard/handlers/sweep"
+	"cmkguard/handlers/vaultlogs"
 	"cmkguard/handlers/work"
 	"cmkguard/internal/funchost"
 	"cmkguard/internal/guard"
@@ -57,15 +60,7 @@ func serve(ctx context.Context, p Process, alone bool) error {
 	// The real host pumps the queues of a storage account; embedded ones it cannot see.
 	door := &door{pump: alone || s.Storage == nil}
 	srv := funchost.New(funchost.Options{Log: log, Now: time.Now, OnPoison: door.poison, InFlight: s.InFlight})
-	srv.Handle(keyvaultevents.Name, func(ctx context.Context, inv *funchost.Invocation) error {
-		return keyvaultevents.Handler(door.guard)(ctx, inv)
-	})
-	srv.Handle(work.Name, func(ctx context.Context, inv *funchost.Invocation) error {
-		return work.Handler(door.guard)(ctx, inv)
-	})
-	srv.Handle(sweep.Name, func(ctx context.Context, inv *funchost.Invocation) error {
-		return sweep.Handler(door.guard)(ctx, inv)
-	})
+	door.functions(srv)
 	opened := make(chan error, 1)
 	go func() { opened <- door.open(ctx, cancel, srv, p, s, problems, l, log) }()
 	code := srv.Run(ctx, l, lifeOf(p, s))
@@ -127,10 +122,13 @@ func (d *door) open(ctx context.Context, cancel func(), srv *funchost.Server, p 
 	d.host = localhost.New(localhost.Options{
 		BaseURL: "http://" + l.Addr().String(),
 		Queue:   w.backend.Queue,
-		Queues:  map[string]localhost.Target{work.Queue: {Function: work.Name, Binding: work.Binding}},
-		Timers:  []localhost.Timer{{Function: sweep.Name, Binding: sweep.Binding, Every: guard.SweepEvery}},
-		Now:     w.now,
-		Log:     log,
+		Queues: map[string]localhost.Target{
+			work.Queue:       {Function: work.Name, Binding: work.Binding},
+			eventqueue.Queue: {Function: eventqueue.Name, Binding: eventqueue.Binding},
+		},
+		Timers: []localhost.Timer{{Function: sweep.Name, Binding: sweep.Binding, Every: guard.SweepEvery}},
+		Now:    w.now,
+		Log:    log,
 	})
 	defer close(d.done)
 	d.host.Run(ctx)
@@ -147,5 +145,20 @@ func (d *door) close() {
 	}
 	if d.world != nil {
 		d.world.close()
+	}
+}
+
+// functions registers every function. Each reaches the guard when it is called:
+// it is opened behind the listener.
+func (d *door) functions(srv *funchost.Server) {
+	for name, handler := range map[string]func(*guard.Guard) funchost.Handler{
+		keyvaultevents.Name: func(g *guard.Guard) funchost.Handler { return keyvaultevents.Handler(g) },
+		resourceevents.Name: func(g *guard.Guard) funchost.Handler { return resourceevents.Handler(g) },
+		eventqueue.Name:     func(g *guard.Guard) funchost.Handler { return eventqueue.Handler(g) },
+		vaultlogs.Name:      func(g *guard.Guard) funchost.Handler { return vaultlogs.Handler(g) },
+		work.Name:           func(g *guard.Guard) funchost.Handler { return work.Handler(g) },
+		sweep.Name:          func(g *guard.Guard) funchost.Handler { return sweep.Handler(g) },
+	} {
+		srv.Handle(name, func(ctx context.Context, inv *funchost.Invocation) error { return handler(d.guard)(ctx, inv) })
 	}
 }

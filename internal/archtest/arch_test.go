@@ -19,6 +19,9 @@ import (
 var edges = map[string]string{
 	"":                           "internal/app",
 	"handlers/keyvaultevents":    "internal/funchost",
+	"handlers/eventqueue":        "internal/funchost",
+	"handlers/resourceevents":    "internal/funchost",
+	"handlers/vaultlogs":         "internal/funchost internal/guard",
 	"handlers/sweep":             "internal/funchost",
 	"handlers/work":              "internal/funchost",
 	"internal/app":               "*",

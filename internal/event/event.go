@@ -22,6 +22,7 @@ const (
 	KeyExpired          Kind = "key-expired"
 	KeyNewVersion       Kind = "key-new-version"
 	AccessPolicyChanged Kind = "access-policy-changed"
+	KeyChanged          Kind = "key-changed" // by a type that this version does not know
 )
 
 // Recheck is our own hint: what we did has ended, look again.
@@ -66,6 +67,11 @@ type Signal struct {
 	Expires   *time.Time `json:"expires,omitempty"`
 	// TraceParent is the CloudEvents extension attribute, if present.
 	TraceParent string `json:"traceParent,omitempty"`
+	// Resource is what a resource event or a vault's log record names; the
+	// subject is it, or what it is attached to.
+	Resource azureid.Resource `json:"resource,omitzero"`
+	// Claim is who did what, as far as the source says; nil if it says nothing.
+	Claim *Claim `json:"claim,omitempty"`
 }
 
 // Ignored is an element that was understood and is nobody's business here.

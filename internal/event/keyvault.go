@@ -36,26 +36,31 @@ type Rejected struct {
 // names. The error is Invalid, and means that the body as a whole is no
 // delivery: not JSON, neither object nor array, or beyond the bounds.
 func ParseKeyVault(raw []byte, c azureid.Cloud) (Parsed, error) {
+	return parseEach(raw, func(env envelope) (Signal, string) { return readKeyVault(env, c) })
+}
+
+// parseEach reads every element of a delivery. read returns the element's signal, or
+// why it is ignored; what is wrong with the element it reports to env.
+func parseEach(raw []byte, read func(env envelope) (s Signal, ignore string)) (Parsed, error) {
 	elements, err := split(raw)
 	if err != nil {
 		return Parsed{}, err
 	}
 	var p Parsed
 	for i, el := range elements {
-		p.add(i, el, c)
+		p.add(i, el, read)
 	}
 	return p, nil
 }
 
-func (p *Parsed) add(index int, raw json.RawMessage, c azureid.Cloud) {
+func (p *Parsed) add(index int, raw json.RawMessage, read func(envelope) (Signal, string)) {
 	var problems []string
 	env := readEnvelope(raw, &problems)
-	kind, ignore := classify(env.typ)
+	s, ignore := read(env)
 	if env.typ != "" && ignore != "" {
 		p.Ignored = append(p.Ignored, Ignored{ID: clip(env.id), Type: clip(env.typ), Reason: ignore})
 		return
 	}
-	s := signalOf(kind, env, c)
 	if len(problems) > 0 {
 		p.Rejected = append(p.Rejected, Rejected{
 			Index: index, ID: clip(env.id), Type: clip(env.typ), Problems: problems, Raw: raw,
@@ -65,9 +70,18 @@ func (p *Parsed) add(index int, raw json.RawMessage, c azureid.Cloud) {
 	p.Signals = append(p.Signals, s)
 }
 
+func readKeyVault(env envelope, c azureid.Cloud) (Signal, string) {
+	kind, ignore := classify(env.typ)
+	if env.typ != "" && ignore != "" {
+		return Signal{}, ignore
+	}
+	return signalOf(kind, env, c), ""
+}
+
 // classify returns the kind of a type, or why the type is ignored. These are
 // all ten types of the source (learn.microsoft.com, "Azure Key Vault as Event
-// Grid source"); none of them says that a key was deleted.
+// Grid source"); none of them says that a key was deleted. An unknown one about
+// a key is a hint like any other.
 func classify(typ string) (kind Kind, ignore string) {
 	name, ok := strings.CutPrefix(strings.ToLower(typ), "microsoft.keyvault.")
 	if !ok {
@@ -86,6 +100,10 @@ func classify(typ string) (kind Kind, ignore string) {
 		return "", "about a secret; only keys encrypt clusters"
 	case "certificatenewversioncreated", "certificatenearexpiry", "certificateexpired":
 		return "", "about a certificate; only keys encrypt clusters"
+	}
+	if strings.HasPrefix(name, "key") && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") == "" {
+		// Should Azure add an event of a key's deletion, it works that day.
+		return KeyChanged, ""
 	}
 	return "", fmt.Sprintf("%q is a Key Vault event type that this version does not know", clip(typ))
 }

@@ -156,7 +156,6 @@ func TestOtherTypesAreIgnoredWithAReason(t *testing.T) {
 		"Microsoft.KeyVault.CertificateNewVersionCreated":   "certificate",
 		"Microsoft.KeyVault.CertificateNearExpiry":          "certificate",
 		"Microsoft.KeyVault.CertificateExpired":             "certificate",
-		"Microsoft.KeyVault.KeyDeleted":                     "does not know",
 		"Microsoft.EventGrid.SubscriptionValidationEvent":   "not an event type of Key Vault",
 		"Microsoft.KeyVault.KeyNearExpiry.evil":             "does not know",
 		"Microsoft.KeyVaultX.KeyNearExpiry":                 "not an event type of Key Vault",

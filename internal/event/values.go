@@ -29,7 +29,7 @@ const maxEpoch = 253402300799
 
 // split returns the elements of a delivery.
 func split(raw []byte) ([]json.RawMessage, error) {
-	const op = "event.ParseKeyVault"
+	const op = "event.Parse"
 	if len(raw) > maxBytes {
 		return nil, fault.New(fault.Invalid, op, "body has %d bytes: want at most %d", len(raw), maxBytes)
 	}

@@ -35,6 +35,7 @@ func (g *Guard) incidentAlert(p *picture, i incident.Incident, change incident.C
 	for _, e := range v.Evidence {
 		a.Evidence = append(a.Evidence, fmt.Sprintf("%s at %s: %s", e.Call, e.At.UTC().Format(time.RFC3339), e.Value))
 	}
+	a.Evidence = append(a.Evidence, claimsOf(p)...)
 	title := v.Title + " (" + v.Check + "): " + shortName(v.Subject)
 	switch change {
 	case incident.Opened:

@@ -29,6 +29,7 @@ type picture struct {
 	verdicts map[event.Subject][]risk.Verdict
 	impact   map[event.Subject][]wiring.Cluster
 	keys     map[string]keyPicture // by azureid.Key.ID
+	lost     string                // what the inventory knows of a role assignment that went
 	// parts are the keys that the signal is split into: more than one
 	// invocation can look at within its deadline. Nothing else is read then.
 	parts []azureid.Key
@@ -56,6 +57,9 @@ func (g *Guard) assess(ctx context.Context, s event.Signal, lastTry bool) (touch
 		return []string{incident.Partition(s.Subject)}, g.fanOut(ctx, p)
 	}
 	if err := g.addKeys(ctx, run, p); err != nil {
+		return nil, err
+	}
+	if err := g.inventory(ctx, p); err != nil {
 		return nil, err
 	}
 	for _, subject := range p.subjects() {
@@ -115,6 +119,9 @@ func (g *Guard) look(ctx context.Context, run Survey, s event.Signal) *picture {
 	}
 	for _, c := range clusters {
 		w := run.Wiring(ctx, c.ID)
+		if !touches(s, w) {
+			continue
+		}
 		p.wirings = append(p.wirings, w)
 		g.judge(p, w)
 	}
@@ -140,14 +147,43 @@ func (g *Guard) addKeys(ctx context.Context, run Survey, p *picture) error {
 }
 
 func (g *Guard) clustersOf(ctx context.Context, run Survey, p *picture) []wiring.Cluster {
-	if p.signal.Subject.Kind == event.SubjectKey {
-		c := run.Consumers(ctx, p.signal.Key.Base())
-		p.complete, p.why = c.Complete, c.Why
-		return c.Clusters
+	var clusters []wiring.Cluster
+	switch s := p.signal; s.Subject.Kind {
+	case event.SubjectKey:
+		c := run.Consumers(ctx, s.Key.Base())
+		clusters, p.complete, p.why = c.Clusters, c.Complete, c.Why
+	case event.SubjectVault:
+		clusters, p.complete, p.why = run.ClustersOfVault(ctx, s.Vault)
+	case event.SubjectCluster:
+		id, err := azureid.ParseResource(s.Subject.ID)
+		if err != nil {
+			p.complete, p.why = true, "the subject is no resource id"
+			return nil
+		}
+		clusters, p.complete = []wiring.Cluster{{ID: id}}, true
+	case event.SubjectIdentity, event.SubjectScope:
+		if aboutEars(s.Kind) { // of a topic: nothing of a chain hangs on it
+			p.complete = true
+			return nil
+		}
+		// What a scope's change means for a key cannot be told from the scope: a
+		// vault may lie in another subscription than its clusters.
+		clusters, p.complete, p.why = run.Keyed(ctx)
 	}
-	clusters, complete, why := run.ClustersOfVault(ctx, p.signal.Vault)
-	p.complete, p.why = complete, why
 	return clusters
+}
+
+// touches reports whether the wiring, now that it is read, has to do with the
+// signal's subject. One that could not be read may.
+func touches(s event.Signal, w wiring.Wiring) bool {
+	switch {
+	case w.Cluster.State == wiring.Absent: // deleted since
+		return false
+	case s.Subject.Kind == event.SubjectIdentity && w.Cluster.OK():
+		cmk := w.Cluster.Value.CMK
+		return cmk != nil && cmk.IdentityID.Key() == s.Subject.ID
+	}
+	return true
 }
 
 // judge evaluates one wiring; of two answers about one subject (a key seen by

@@ -24,6 +24,9 @@ func (g *Guard) bringUpToDate(ctx context.Context, p *picture, subject event.Sub
 	b := &batch{}
 	if subject == p.signal.Subject {
 		b.entries = append(b.entries, signalEntry(p.signal, len(p.wirings), p.complete, p.why))
+		if a, ok := g.claimAlert(p); ok {
+			b.ops = append(b.ops, g.outbox(a)...)
+		}
 		if len(p.wirings) == 0 && !p.complete {
 			b.ops = append(b.ops, g.outbox(g.unseenAlert(p))...)
 		}

@@ -27,10 +27,18 @@ const WorkQueue = "cmkguard-work"
 // Survey reads live state; facts are shared within one survey.
 type Survey interface {
 	Wiring(ctx context.Context, cluster azureid.Resource) wiring.Wiring
+	Reach
+}
+
+// Reach maps a subject back to the clusters that it touches.
+type Reach interface {
 	Consumers(ctx context.Context, k azureid.Key) wiring.Consumers
 	// ClustersOfVault lists the clusters whose key lives in the vault;
 	// complete as in wiring.Consumers.
 	ClustersOfVault(ctx context.Context, vault azureid.Resource) (clusters []wiring.Cluster, complete bool, why string)
+	// Keyed lists every cluster with a key of its own, with its key and not read
+	// again; complete as in wiring.Consumers.
+	Keyed(ctx context.Context) (clusters []wiring.Cluster, complete bool, why string)
 }
 
 // Recorder writes state and record in one batch and keeps the agenda of
@@ -72,5 +80,7 @@ type Guard struct {
 	Now      func() time.Time
 	NewID    func() string
 
-	dark dark
+	dark  dark
+	flood flood
+	known known
 }

@@ -30,11 +30,11 @@ const (
 	orphanShards = "signals"
 )
 
-// Take takes in what a trigger delivered: Key Vault events in any schema. It
-// returns nil when everything in it is stored, queued, ignored or kept as
+// Take takes in what a trigger delivered: events of Key Vault and of
+// subscriptions, in either schema, whichever door they came by. It returns nil when everything in it is stored, queued, ignored or kept as
 // poison; a fault that can pass is returned so that the sender tries again.
 func (g *Guard) Take(ctx context.Context, source string, raw json.RawMessage) error {
-	parsed, err := event.ParseKeyVault(raw, g.Cloud)
+	parsed, err := event.ParseGrid(raw, g.Cloud)
 	if err != nil {
 		return g.Poison(ctx, source, err.Error(), raw)
 	}
@@ -56,13 +56,17 @@ func (g *Guard) Take(ctx context.Context, source string, raw json.RawMessage) er
 	return nil
 }
 
-func (g *Guard) takeSignal(ctx context.Context, s event.Signal) error {
+func (g *Guard) takeSignal(ctx context.Context, s event.Signal) error { return g.takeLater(ctx, s, 0) }
+
+// takeLater takes a signal in that is worked on after the delay, and whose look
+// begins no earlier.
+func (g *Guard) takeLater(ctx context.Context, s event.Signal, delay time.Duration) error {
 	partition := store.Name("signal", s.DedupKey())
 	row, seen, err := g.State.Get(ctx, partition, signalRow)
 	if err != nil {
 		return err
 	}
-	st := storedSignal{Schema: 1, Signal: s, Received: g.Now().UTC(), State: signalStored}
+	st := storedSignal{Schema: 1, Signal: s, Received: g.Now().UTC().Add(delay), State: signalStored}
 	if seen {
 		if err := json.Unmarshal(row.Value, &st); err != nil {
 			return fault.New(fault.Unknown, "guard.takeSignal", "stored signal %s: %w", partition, err)
@@ -78,7 +82,7 @@ func (g *Guard) takeSignal(ctx context.Context, s event.Signal) error {
 			return nil // another delivery of the same event is storing it now; it queues, or is found as an orphan
 		}
 	}
-	if err := g.send(ctx, signalMessage(partition, s), 0); err != nil {
+	if err := g.send(ctx, signalMessage(partition, s), delay); err != nil {
 		return err
 	}
 	st.State = signalQueued
@@ -153,7 +157,11 @@ func (g *Guard) Poison(ctx context.Context, source, reason string, raw []byte) e
 	id := "poison~" + sum[:40]
 	a := g.poisonAlert(subject, id, reason)
 	entry := journal.Entry{Kind: journal.KindPoison, Subject: subject.String(), Ref: id, Text: clip(reason, 500)}
-	err = g.commit(ctx, poisonPartition, []journal.Entry{entry}, append([]store.Op{{Kind: store.Insert, Key: id, Value: value}}, g.outbox(a)...)...)
+	ops := []store.Op{{Kind: store.Insert, Key: id, Value: value}}
+	if g.flood.tell(source, g.Now()) {
+		ops = append(ops, g.outbox(a)...)
+	}
+	err = g.commit(ctx, poisonPartition, []journal.Entry{entry}, ops...)
 	switch {
 	case fault.Is(err, fault.Conflict):
 		return nil // the same bytes are kept already

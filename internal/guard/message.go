@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"cmkguard/internal/azureid"
@@ -23,12 +24,19 @@ type message struct {
 	Hint  event.Kind `json:"hint,omitempty"`
 	Key   string     `json:"key,omitempty"`
 	Vault string     `json:"vault,omitempty"`
+	About string     `json:"about,omitempty"` // "kind:id" of a subject that is neither
 }
+
+// maxAbout keeps a message under 1 KB; ARM ids end well before.
+const maxAbout = 500
 
 func signalMessage(partition string, s event.Signal) message {
 	m := message{Kind: kindSignal, Partition: partition, Hint: s.Kind, Vault: s.Vault.String()}
 	if !s.Key.IsZero() {
 		m.Key = s.Key.String()
+	}
+	if k := s.Subject.Kind; k != event.SubjectKey && k != event.SubjectVault && len(s.Subject.ID) <= maxAbout {
+		m.About = s.Subject.String()
 	}
 	return m
 }
@@ -47,6 +55,9 @@ func (m message) signal(c azureid.Cloud) (s event.Signal, ok bool) {
 		if s.Key, err = azureid.ParseKey(m.Key, c); err == nil {
 			s.Subject, ok = event.Subject{Kind: event.SubjectKey, ID: s.Key.ID()}, true
 		}
+	}
+	if kind, id, found := strings.Cut(m.About, ":"); found && !ok {
+		s.Subject, ok = event.Subject{Kind: event.SubjectKind(kind), ID: id}, true
 	}
 	return s, ok
 }

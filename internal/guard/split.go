@@ -16,10 +16,10 @@ import (
 // each and ten reads a second they fit well into its five minutes.
 const splitAbove = 20
 
-// split returns the keys that a vault's signal is split into, or nil where one
-// invocation can look at all of it.
+// split returns the keys that the signal of a vault, an identity or a scope is
+// split into, or nil where one invocation can look at all of it.
 func split(s event.Signal, clusters []wiring.Cluster) []azureid.Key {
-	if s.Subject.Kind != event.SubjectVault || len(clusters) <= splitAbove {
+	if s.Subject.Kind == event.SubjectKey || len(clusters) <= splitAbove {
 		return nil
 	}
 	var keys []azureid.Key
@@ -50,7 +50,7 @@ func (g *Guard) fanOut(ctx context.Context, p *picture) error {
 			return asRecordError(err)
 		}
 	}
-	why := fmt.Sprintf("split into the vault's %d keys", len(p.parts))
+	why := fmt.Sprintf("split into %d keys", len(p.parts))
 	entry := signalEntry(p.signal, 0, p.complete, why)
 	return g.commit(ctx, incident.Partition(p.signal.Subject), []journal.Entry{entry})
 }

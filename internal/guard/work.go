@@ -96,8 +96,11 @@ func (g *Guard) runSignal(ctx context.Context, partition string, lastTry bool) (
 // signalEntry is the record of a signal that was worked on.
 func signalEntry(s event.Signal, touched int, complete bool, why string) journal.Entry {
 	text := string(s.Kind) + " for " + s.Subject.ID
+	if s.Claim != nil {
+		text = clip(text+"; "+s.Claim.String(), 1000)
+	}
 	raw, err := canonical.JSON(map[string]any{
-		"id": s.ID, "source": s.Source, "type": s.Type, "time": s.Time.UTC().Format(time.RFC3339Nano),
+		"claim": s.Claim, "id": s.ID, "source": s.Source, "type": s.Type, "time": s.Time.UTC().Format(time.RFC3339Nano),
 		"key": s.Key.String(), "clusters": touched, "complete": complete, "why": why,
 	})
 	if err != nil {

@@ -49,6 +49,27 @@ func (r *Run) All(ctx context.Context) (ids []azureid.Resource, complete bool, w
 	return ids, f.complete, f.why
 }
 
+// Keyed lists the clusters that have a key of their own as Resource Graph shows
+// them, not read again: only their id and their key are set. A key that cannot be
+// told makes the list incomplete; its cluster is in it all the same.
+func (r *Run) Keyed(ctx context.Context) (clusters []wiring.Cluster, complete bool, why string) {
+	f := r.all(ctx)
+	var gaps []string
+	for _, row := range f.rows {
+		if row.KeyURL == "" {
+			continue
+		}
+		if row.Key.IsZero() {
+			gaps = append(gaps, row.ID.Name()+" names a key that cannot be told: "+row.KeyURL)
+		}
+		clusters = append(clusters, wiring.Cluster{ID: row.ID, Name: row.ID.Name(), CMK: &wiring.CMK{KeyURL: row.KeyURL, Key: row.Key}})
+	}
+	if !f.complete {
+		gaps = append(gaps, f.why)
+	}
+	return clusters, len(gaps) == 0, strings.Join(gaps, "; ")
+}
+
 // Consumers lists the clusters that use the key, in whatever version: found by
 // Resource Graph, each read again, those dropped that turn out to use another
 // key. One that cannot be read makes the list incomplete.

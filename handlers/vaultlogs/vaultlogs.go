@@ -1,0 +1,46 @@
+// Package vaultlogs is the function that takes the vaults' audit logs from an
+// Event Hub, many messages at once. Event Hubs moves on whether we succeed or
+// not, so a failure is tried again by the host (retry in function.json) and what
+// cannot be read is kept by the intake.
+package vaultlogs
+
+import (
+	"context"
+
+	"cmkguard/internal/funchost"
+	"cmkguard/internal/guard"
+)
+
+// Name is the function's name: its folder, and the path that the host posts to.
+const Name = "vaultlogs"
+
+// Hub is the Event Hub's name: what diagnostic settings of vaults call it where
+// nobody chooses (learn.microsoft.com azure-monitor/platform/stream-monitoring-data-event-hubs).
+const Hub = "insights-logs-auditevent"
+
+// Binding is the name of the trigger's binding.
+const Binding = "logs"
+
+// Intake takes log messages in.
+type Intake interface {
+	// TakeLogs returns once every record in the messages is queued, counted or kept;
+	// on an error all of them come again.
+	TakeLogs(ctx context.Context, source string, messages [][]byte) (guard.Taken, error)
+}
+
+// Handler returns the function's handler.
+func Handler(in Intake) funchost.Handler {
+	return func(ctx context.Context, inv *funchost.Invocation) error {
+		messages, err := inv.Batch(Binding)
+		if err != nil {
+			return err
+		}
+		t, err := in.TakeLogs(ctx, Name, messages)
+		funchost.Field(ctx, "messages", len(messages))
+		funchost.Field(ctx, "signals", t.Signals)
+		funchost.Field(ctx, "uses", t.Uses)
+		funchost.Field(ctx, "dropped", t.Dropped)
+		funchost.Field(ctx, "poisoned", t.Poison)
+		return err
+	}
+}
