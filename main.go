@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // freeze windows name zones, and a container may have none
 
 	"cmkguard/internal/app"
 )

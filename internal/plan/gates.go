@@ -71,7 +71,7 @@ type gate func(Plan, Facts, Inputs) Ruling
 // Gates asks every gate of the plan. All answer, so that a person sees every
 // reason at once and not one per try.
 func Gates(p Plan, f Facts, in Inputs) []Ruling {
-	list := []gate{gateObserve, gatePause, gateCredential, gateMode, gateConsumers, gateFollow}
+	list := []gate{gateObserve, gatePause, gateFreeze, gateCredential, gateMode, gateConsumers, gateFollow}
 	if p.Remedy == Rotate {
 		list = append(list, gateMaterial, gateNewest, gateAge, gateDue, gateCap)
 	} else {
@@ -104,6 +104,24 @@ func gatePause(_ Plan, _ Facts, in Inputs) Ruling {
 		return hold("pause", "the policy says pause: true")
 	}
 	return allow("pause", "not paused")
+}
+
+// gateFreeze holds what begins inside of a window; what began before goes on to
+// its next step, which is asked again.
+func gateFreeze(_ Plan, _ Facts, in Inputs) Ruling {
+	for _, f := range in.Policy.Freezes {
+		until, frozen := f.Frozen(in.Now)
+		if !frozen {
+			continue
+		}
+		r := hold("freeze", "the policy's freeze window %s is open (%s)", f.Name, f.Zone)
+		if !until.IsZero() {
+			r.Reason += " until " + until.In(f.Zone).Format("Monday 15:04 MST")
+			r.Until = &until
+		}
+		return r
+	}
+	return allow("freeze", "no freeze window is open")
 }
 
 func gateCredential(_ Plan, _ Facts, in Inputs) Ruling {

@@ -42,9 +42,15 @@ func TestGates(t *testing.T) {
 		answer plan.Answer
 		reason string
 	}{
-		"all well":        {change: func(*plan.Facts, *plan.Inputs) {}, answer: plan.Allow},
-		"observing":       {func(_ *plan.Facts, in *plan.Inputs) { in.Observe = "policy.yaml:3" }, "observe", plan.Hold, "policy.yaml:3"},
-		"paused":          {func(_ *plan.Facts, in *plan.Inputs) { in.Policy.Pause = true }, "pause", plan.Hold, "pause: true"},
+		"all well":  {change: func(*plan.Facts, *plan.Inputs) {}, answer: plan.Allow},
+		"observing": {func(_ *plan.Facts, in *plan.Inputs) { in.Observe = "policy.yaml:3" }, "observe", plan.Hold, "policy.yaml:3"},
+		"paused":    {func(_ *plan.Facts, in *plan.Inputs) { in.Policy.Pause = true }, "pause", plan.Hold, "pause: true"},
+		"frozen": {func(_ *plan.Facts, in *plan.Inputs) {
+			in.Policy.Freezes = []policy.Freeze{{Name: "noon", Zone: time.UTC, From: 11 * time.Hour, To: 13 * time.Hour}}
+		}, "freeze", plan.Hold, "noon is open (UTC) until Sunday 13:00"},
+		"frozen elsewhere": {change: func(_ *plan.Facts, in *plan.Inputs) { // it is 21:00 there
+			in.Policy.Freezes = []policy.Freeze{{Name: "noon", Zone: time.FixedZone("JST", 9*3600), From: 11 * time.Hour, To: 13 * time.Hour}}
+		}, answer: plan.Allow},
 		"no remediator":   {func(_ *plan.Facts, in *plan.Inputs) { in.CanWrite = false }, "credential", plan.Hold, "CMKGUARD_REMEDIATOR"},
 		"dry run":         {func(_ *plan.Facts, in *plan.Inputs) { in.Policy.Remedies = nil }, "mode", plan.Hold, "dry run"},
 		"approve":         {func(_ *plan.Facts, in *plan.Inputs) { in.Policy.Remedies[plan.Rotate] = policy.Approve }, "mode", plan.Hold, "approval"},

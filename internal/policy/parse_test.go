@@ -58,6 +58,15 @@ func example(t *testing.T) string {
 	return text
 }
 
+func zone(t *testing.T, name string) *time.Location {
+	t.Helper()
+	z, err := time.LoadLocation(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return z
+}
+
 func TestTheDocumentedExample(t *testing.T) {
 	text := example(t)
 	got := parse(t, text)
@@ -76,6 +85,11 @@ func TestTheDocumentedExample(t *testing.T) {
 			Remedies: map[string]Mode{"rotate": Off, "rewire": DryRun},
 		},
 	}
+	berlin, newYork := zone(t, "Europe/Berlin"), zone(t, "America/New_York")
+	want.Freezes = []Freeze{
+		{Name: "weekend", Zone: berlin, Weekdays: []time.Weekday{time.Friday}, From: 18 * time.Hour, To: day},
+		{Name: "batch-run", Zone: newYork, From: 23 * time.Hour, To: 2*time.Hour + 30*time.Minute},
+	}
 	want.Channels = []Channel{
 		{Name: "ops", Kind: "webhook", URL: "https://ops.example.com/hooks/cmk", SecretRef: "CMKGUARD_WEBHOOK_SECRET"},
 		{Name: "bus", Kind: "eventgrid", URL: "https://cmk.westeurope-1.eventgrid.azure.net/api/events"},
@@ -91,7 +105,7 @@ func TestTheDocumentedExample(t *testing.T) {
 	limits.BreakGlass = []string{"00000000-0000-0000-0000-000000000001"}
 	want.Limits = Limits{Risk: limits, MinVersionAge: 7 * day, RotationsPerDay: 10, ConsumersPerRun: 20, RotationDueGuard: 7 * day}
 	opts := cmp.Options{
-		cmpopts.IgnoreUnexported(Policy{}), cmpopts.IgnoreFields(Rule{}, "Line"),
+		cmpopts.IgnoreUnexported(Policy{}), cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() }), cmpopts.IgnoreFields(Rule{}, "Line"),
 		cmpopts.IgnoreFields(Channel{}, "Line"), cmpopts.IgnoreFields(Route{}, "Line"),
 	}
 	if diff := cmp.Diff(want, got, opts); diff != "" {

@@ -44,6 +44,7 @@ type Policy struct {
 	Pause    bool            // nothing is changed anywhere; alerts still leave
 	Remedies map[string]Mode // default mode per remedy name; absent means DryRun
 	Rules    []Rule          // first match per remedy wins
+	Freezes  []Freeze        // times in which nothing is changed
 	Limits   Limits
 	Channels []Channel
 	Routes   []Route

@@ -42,6 +42,7 @@ func (r reader) root(n node) {
 		"limits":               note("limits", r.limits),
 		"checks":               note("checks", func(n node) { readChecks(n, &p.Limits.Risk) }),
 		"rules":                note("rules", r.rules),
+		"freeze":               note("freeze", r.freezes),
 		"channels":             note("channels", r.channels),
 		"alerts":               note("alerts", r.alerts),
 	})
