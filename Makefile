@@ -70,7 +70,8 @@ $(KUSTO)/package.json:
 
 infra-check: ## parse every KQL query (needs npm) and compile infra with bicep, each where it is installed
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory kql-check; else echo 'infra-check: KQL skipped, npm is not on the PATH'; fi
-	@if command -v bicep >/dev/null; then bicep build --stdout infra/main.bicep >/dev/null && bicep lint infra/main.bicep; \
+	@if command -v bicep >/dev/null; then set -o pipefail; \
+	  { bicep build --stdout infra/main.bicep 2>&1 >/dev/null && bicep lint infra/main.bicep 2>&1; } | tee /dev/stderr | { ! grep -qE ' (Warning|Error) '; }; \
 	else echo 'infra-check: skipped, bicep is not on the PATH'; fi
 
 kql-check: $(KUSTO)/package.json
