@@ -68,6 +68,14 @@ func tighter(tagMode Mode, tagWhy string, mode Mode, why string) (Mode, string) 
 	return mode, fmt.Sprintf("%s; %s matches by tags, which only tighten", why, tagWhy)
 }
 
+// Auto reports whether anything lets the remedy run by itself anywhere.
+func (p *Policy) Auto(remedy string) bool {
+	if p.Remedies[remedy] == Auto {
+		return true
+	}
+	return slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Remedies[remedy] == Auto })
+}
+
 // Imported reports whether policy says that a key's material is imported, and
 // why: such a key is never rotated, because its owner brings each version.
 func (p *Policy) Imported(key azureid.Key) (bool, string) {

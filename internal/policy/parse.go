@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -129,9 +130,11 @@ func Default() *Policy {
 		File:     "built-in policy",
 		Remedies: map[string]Mode{},
 		Limits:   defaultLimits(),
-		Channels: []Channel{{Name: "console", Kind: "console"}},
-		Routes:   []Route{{MinSeverity: risk.Info, Channels: []string{"console"}}},
-		lines:    map[string]int{},
+
+		Approvals: Approvals{ValidFor: 24 * time.Hour},
+		Channels:  []Channel{{Name: "console", Kind: "console"}},
+		Routes:    []Route{{MinSeverity: risk.Info, Channels: []string{"console"}}},
+		lines:     map[string]int{},
 	}
 }
 

@@ -103,7 +103,9 @@ func TestTheDocumentedExample(t *testing.T) {
 	limits := risk.Defaults()
 	limits.Regions, limits.EventTargets = []string{"westeurope", "northeurope"}, []string{"/sites/cmkguard/"}
 	limits.BreakGlass = []string{"00000000-0000-0000-0000-000000000001"}
-	want.Limits = Limits{Risk: limits, MinVersionAge: 7 * day, RotationsPerDay: 10, ConsumersPerRun: 20, RotationDueGuard: 7 * day}
+	want.Limits = Limits{Risk: limits, MinVersionAge: 7 * day, RotationsPerDay: 10, ConsumersPerRun: 20, RotationDueGuard: 7 * day,
+		MinBetween: 10 * time.Minute, FailuresPerDay: 3, ConsumersPerHour: 50, ConsumersPerDay: 200, ReconcileEvery: time.Hour, RampStep: 15 * time.Minute}
+	want.Approvals = Approvals{ValidFor: day}
 	opts := cmp.Options{
 		cmpopts.IgnoreUnexported(Policy{}), cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() }), cmpopts.IgnoreFields(Rule{}, "Line"),
 		cmpopts.IgnoreFields(Channel{}, "Line"), cmpopts.IgnoreFields(Route{}, "Line"),
@@ -135,6 +137,7 @@ func TestLimitsAreRead(t *testing.T) {
 	got := parse(t, "version: 1\nlimits: {expiryWarning: 45d, minVersionAge: 90m, rotationsPerDay: 0, consumersPerRun: 3, adoptionWait: 1d12h, rotationDueGuard: 2h}\n").Limits
 	want := Limits{
 		Risk: risk.Defaults(), MinVersionAge: 90 * time.Minute, RotationsPerDay: 0, ConsumersPerRun: 3, RotationDueGuard: 2 * time.Hour,
+		MinBetween: 10 * time.Minute, FailuresPerDay: 3, ConsumersPerHour: 50, ConsumersPerDay: 200, ReconcileEvery: time.Hour, RampStep: 15 * time.Minute,
 	}
 	want.Risk.ExpiryWarning, want.Risk.AdoptionWait = 45*24*time.Hour, 36*time.Hour
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -54,8 +54,14 @@ type Policy struct {
 	// ConsumersMustBeKnown holds a rotation whose consumers cannot be enumerated.
 	ConsumersMustBeKnown bool
 	Scope                Scope
-	lines                map[string]int  // of top-level settings, by field path
-	ceilings             map[string]Mode // that Parse was given; nothing answers above them
+	Approvals            Approvals
+	Exemptions           []Exemption
+	// ErasableKeys lists keys whose end is to be purged (cryptographic erasure).
+	ErasableKeys []string
+	// GrantAtKey: restore-grant assigns the role at the key, not at the vault.
+	GrantAtKey bool
+	lines      map[string]int  // of top-level settings, by field path
+	ceilings   map[string]Mode // that Parse was given; nothing answers above them
 }
 
 // Scope limits which clusters are acted on at all. Its zero value is every
@@ -90,6 +96,12 @@ type Limits struct {
 	RotationsPerDay  int           // cap over all keys, counted in consumers' keys (10)
 	ConsumersPerRun  int           // cap of clusters that one rotation may touch (20)
 	RotationDueGuard time.Duration // hold if Key Vault's own rotation is due this soon (7 days)
+	MinBetween       time.Duration // between two actions on one key (10 minutes)
+	FailuresPerDay   int           // failed or unexpected actions in 24 hours that open the breaker (3)
+	ConsumersPerHour int           // cap of clusters touched in an hour (50)
+	ConsumersPerDay  int           // cap of clusters touched in a day (200)
+	ReconcileEvery   time.Duration // how often every key is looked at, event or no event (1 hour)
+	RampStep         time.Duration // what may start by itself doubles once per step after it was first enabled (15 minutes)
 }
 
 // Channel is one place to send alerts to.

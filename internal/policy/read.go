@@ -24,6 +24,12 @@ func defaultLimits() Limits {
 		RotationsPerDay:  10,
 		ConsumersPerRun:  20,
 		RotationDueGuard: 7 * 24 * time.Hour,
+		MinBetween:       10 * time.Minute,
+		FailuresPerDay:   3,
+		ConsumersPerHour: 50,
+		ConsumersPerDay:  200,
+		RampStep:         15 * time.Minute,
+		ReconcileEvery:   time.Hour,
 	}
 }
 
@@ -40,6 +46,10 @@ func (r reader) root(n node) {
 		"consumersMustBeKnown": note("consumersMustBeKnown", func(n node) { p.ConsumersMustBeKnown = n.boolean() }),
 		"importedMaterial":     note("importedMaterial", func(n node) { p.ImportedMaterial = n.texts(checkKeyPattern) }),
 		"limits":               note("limits", r.limits),
+		"approvals":            note("approvals", r.approvals),
+		"exemptions":           note("exemptions", r.exemptions),
+		"erasableKeys":         note("erasableKeys", func(n node) { p.ErasableKeys = n.texts(checkKeyPattern) }),
+		"grantScope":           note("grantScope", r.grantScope),
 		"checks":               note("checks", func(n node) { readChecks(n, &p.Limits.Risk) }),
 		"rules":                note("rules", r.rules),
 		"freeze":               note("freeze", r.freezes),
@@ -108,6 +118,12 @@ func (r reader) limits(n node) {
 		"rotationDueGuard": func(n node) { l.RotationDueGuard = n.duration() },
 		"rotationsPerDay":  func(n node) { l.RotationsPerDay = n.number(0, 1000) },
 		"consumersPerRun":  func(n node) { l.ConsumersPerRun = n.number(0, 1000) },
+		"minBetween":       func(n node) { l.MinBetween = n.duration() },
+		"failuresPerDay":   func(n node) { l.FailuresPerDay = n.number(1, 1000) },
+		"consumersPerHour": func(n node) { l.ConsumersPerHour = n.number(0, 10000) },
+		"consumersPerDay":  func(n node) { l.ConsumersPerDay = n.number(0, 10000) },
+		"reconcileEvery":   func(n node) { l.ReconcileEvery = n.duration() },
+		"rampStep":         func(n node) { l.RampStep = n.duration() },
 	})
 }
 
