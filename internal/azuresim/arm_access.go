@@ -177,13 +177,12 @@ func (s *Sim) getDefinitions(w http.ResponseWriter, r *http.Request, name string
 	writeJSON(w, http.StatusOK, map[string]any{"value": out})
 }
 
-// changeAssignment is PUT and DELETE: for owners of a test world. This product
-// itself never grants or removes anything.
+// changeAssignment is PUT and DELETE; to remove one is for owners alone.
 func (s *Sim) changeAssignment(w http.ResponseWriter, r *http.Request, c *Caller, scope, name string) {
 	id := scope + "/providers/Microsoft.Authorization/roleAssignments/" + name
 	at := slices.IndexFunc(s.assignments, func(a RoleAssignment) bool { return strings.EqualFold(a.ID, id) })
 	switch {
-	case !c.Owns:
+	case !c.Owns && (!c.Repairs || r.Method != http.MethodPut):
 		armForbidden(c.ObjectID, "Microsoft.Authorization/roleAssignments/write", id).write(w)
 	case r.Method == http.MethodDelete && at < 0:
 		w.WriteHeader(http.StatusNoContent)

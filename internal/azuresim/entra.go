@@ -16,7 +16,10 @@ func (s *Sim) serveEntra(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(r.URL.Path, "/.well-known/openid-configuration"):
 		writeJSON(w, http.StatusOK, map[string]any{
 			"issuer": base + "/v2.0", "authorization_endpoint": base + "/oauth2/v2.0/authorize", "token_endpoint": base + "/oauth2/v2.0/token",
+			"jwks_uri": base + "/discovery/v2.0/keys",
 		})
+	case strings.HasSuffix(r.URL.Path, "/discovery/v2.0/keys"):
+		writeJSON(w, http.StatusOK, s.keySet())
 	case r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/oauth2/v2.0/token"):
 		s.serveToken(w, r)
 	default:

@@ -34,7 +34,7 @@ func (s *Sim) AddSample(kind string, age time.Duration) Sample {
 	m.Cluster = azureid.MustResource(m.Scope + "Microsoft.Cache/redisEnterprise/cache-a")
 	now := s.Clock().Now()
 	expires := now.Add(20 * 24 * time.Hour)
-	s.AddCaller(Caller{Name: "guard", ObjectID: m.Guard, Token: m.Token, Reads: true, Writes: true})
+	s.AddCaller(Caller{Name: "guard", ObjectID: m.Guard, Token: m.Token, Reads: true, Writes: true, Repairs: true})
 	s.AddVault(Vault{ID: m.Vault, Location: "westeurope", RBAC: true, SoftDelete: true, PurgeProtection: true})
 	s.Assign(m.Vault.String(), RoleCryptoOfficer, m.Guard)
 	s.Assign(m.Vault.String(), RoleCryptoServiceEncryptionUser, m.Principal)

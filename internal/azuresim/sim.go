@@ -1,6 +1,7 @@
 package azuresim
 
 import (
+	"crypto/rsa"
 	"encoding/hex"
 	"encoding/json"
 	"math/rand/v2"
@@ -64,6 +65,8 @@ type Sim struct {
 	published   []json.RawMessage
 	graphPast   []graphSnapshot // oldest first; kept only with a GraphLag
 	documents   documents
+	signing     sync.Once
+	signingKey  *rsa.PrivateKey
 }
 
 // New returns an empty world.

@@ -156,6 +156,7 @@ type Caller struct {
 	Reads    bool     // may read everything on the control plane
 	Writes   bool     // may PATCH clusters and assign their identities
 	Owns     bool     // may do all that, and change role assignments
+	Repairs  bool     // may write vaults and make role assignments
 	Hidden   []string // scopes at and below which it has no rights on the control plane
 }
 

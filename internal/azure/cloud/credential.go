@@ -41,6 +41,20 @@ func (p Profile) Credential(clientID string) (azcore.TokenCredential, error) {
 	return guarded{p, c}, nil
 }
 
+// Person returns the credential of whoever is signed in at this machine (az
+// login), or the profile's static token. It is for proving who a person is, not
+// for calling Azure: the audience is the product's own.
+func (p Profile) Person() (azcore.TokenCredential, error) {
+	if p.Token != "" {
+		return static(p.Token), nil
+	}
+	c, err := azidentity.NewAzureCLICredential(nil)
+	if err != nil {
+		return nil, fault.Wrap(fault.Denied, "cloud.Person", err)
+	}
+	return c, nil
+}
+
 // static is the test token. Load lets it through only where every endpoint is
 // on this machine.
 type static string

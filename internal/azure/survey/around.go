@@ -124,11 +124,11 @@ func (r *Run) Around(ctx context.Context, w wiring.Wiring, o Options) wiring.Wir
 
 func (r *Run) sweepAround(ctx context.Context, w *wiring.Wiring, k azureid.Key) {
 	w.Posture.Sharers = wiring.Read(r.all(ctx).sharers[k.Base().ID()], "graph clusters", r.now())
+	if !w.Vault.OK() && w.Posture.DeletedVault.State == wiring.NotRead && !r.cloud.IsHSM(k.Host) {
+		w.Posture.DeletedVault = r.deletedVault(ctx, k)
+	}
 	if id := w.Cluster.Value.CMK.IdentityID; !id.IsZero() {
 		w.Posture.IdentityUses = part(r.uses(ctx), func(m map[string][]wiring.IdentityUse) []wiring.IdentityUse { return m[id.Key()] })
-	}
-	if !w.Vault.OK() && !r.cloud.IsHSM(k.Host) {
-		w.Posture.DeletedVault = r.deletedVault(ctx, k)
 	}
 }
 

@@ -23,8 +23,11 @@ func (r *Run) Wiring(ctx context.Context, cluster azureid.Resource) wiring.Wirin
 	}
 	r.readKey(ctx, &w, k)
 	w.Vault = r.vault(ctx, k.Host)
-	if w.Vault.OK() && w.Vault.Value.RBAC {
+	switch {
+	case w.Vault.OK() && w.Vault.Value.RBAC:
 		r.readGrants(ctx, &w, k)
+	case !w.Vault.OK() && r.src.Around != nil && !r.cloud.IsHSM(k.Host):
+		w.Posture.DeletedVault = r.deletedVault(ctx, k) // one list per run, and only for a vault that is not there
 	}
 	return w
 }

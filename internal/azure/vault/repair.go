@@ -1,0 +1,64 @@
+package vault
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys"
+
+	"cmkguard/internal/azure/azfault"
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/fault"
+)
+
+// Recover brings the soft-deleted key k back, with all of its versions
+// (RecoverDeletedKey; data action keys/recover/action). One request is sent. The
+// key answers a while after it was accepted.
+func (c *Client) Recover(ctx context.Context, k azureid.Key, requestID string) error {
+	cl, err := c.client(k, c.writers, c.write)
+	if err != nil {
+		return err
+	}
+	_, err = cl.RecoverDeletedKey(named(ctx, requestID), k.Name, nil)
+	return azfault.Write("keyvault.RecoverDeletedKey", err)
+}
+
+// Enable enables one version of a key and changes nothing else of it (UpdateKey;
+// data action keys/update/action). There is no way here to disable one.
+func (c *Client) Enable(ctx context.Context, k azureid.Key, requestID string) error {
+	on := true
+	return c.update(ctx, k, azkeys.UpdateKeyParameters{KeyAttributes: &azkeys.KeyAttributes{Enabled: &on}}, requestID)
+}
+
+// Permit sets a version's permitted operations to ops, which must hold wrapKey
+// and unwrapKey (UpdateKey; data action keys/update/action).
+func (c *Client) Permit(ctx context.Context, k azureid.Key, ops []string, requestID string) error {
+	var p azkeys.UpdateKeyParameters
+	need := map[string]bool{"wrapKey": true, "unwrapKey": true}
+	for _, op := range ops {
+		delete(need, op)
+		v := azkeys.KeyOperation(op)
+		p.KeyOps = append(p.KeyOps, &v)
+	}
+	if len(need) > 0 {
+		return fault.New(fault.Invalid, "vault.Permit", "wrapKey and unwrapKey are not both among %v", ops)
+	}
+	return c.update(ctx, k, p, requestID)
+}
+
+func (c *Client) update(ctx context.Context, k azureid.Key, p azkeys.UpdateKeyParameters, requestID string) error {
+	if k.Version == "" {
+		return fault.New(fault.Invalid, "vault.update", "%s names no version", k.ID())
+	}
+	cl, err := c.client(k, c.writers, c.write)
+	if err != nil {
+		return err
+	}
+	_, err = cl.UpdateKey(named(ctx, requestID), k.Name, k.Version, p, nil)
+	return azfault.Write("keyvault.UpdateKey", err)
+}
+
+func named(ctx context.Context, requestID string) context.Context {
+	return policy.WithHTTPHeader(ctx, http.Header{"X-Ms-Client-Request-Id": {requestID}})
+}
