@@ -107,7 +107,10 @@ func (g *Guard) sagaAlert(s saga) (alert.Alert, bool) {
 		if !s.RetryAt.IsZero() {
 			again = "Mend the cause; from " + s.RetryAt.Format(time.RFC3339) + " the next signal about this key or cluster plans again."
 		}
-		a.Next = []string{"The old key version is still enabled, so no cache is cut off by this. " + again}
+		if !plan.Repair(s.Plan.Remedy) {
+			again = "The old key version is still enabled, so no cache is cut off by this. " + again
+		}
+		a.Next = []string{again}
 	case s.Phase == phaseFollow && s.Plan.Remedy == plan.Rotate:
 		return alert.Alert{}, false
 	default:

@@ -16,6 +16,7 @@ import (
 	"cmkguard/internal/plan"
 	"cmkguard/internal/remedy"
 	"cmkguard/internal/risk"
+	"cmkguard/internal/store"
 	"cmkguard/internal/wiring"
 )
 
@@ -29,7 +30,11 @@ type picture struct {
 	verdicts map[event.Subject][]risk.Verdict
 	impact   map[event.Subject][]wiring.Cluster
 	keys     map[string]keyPicture // by azureid.Key.ID
-	lost     string                // what the inventory knows of a role assignment that went
+	// pointedBack is, per cluster, the newer version that it was on before; newer
+	// is what to remember of a cluster that moved on.
+	pointedBack map[string]string
+	newer       map[string]store.Op
+	lost        string // what the inventory knows of a role assignment that went
 	// parts are the keys that the signal is split into: more than one
 	// invocation can look at within its deadline. Nothing else is read then.
 	parts []azureid.Key
@@ -57,6 +62,9 @@ func (g *Guard) assess(ctx context.Context, s event.Signal, lastTry bool) (touch
 		return []string{incident.Partition(s.Subject)}, g.fanOut(ctx, p)
 	}
 	if err := g.addKeys(ctx, run, p); err != nil {
+		return nil, err
+	}
+	if err := g.addPointedBack(ctx, p); err != nil {
 		return nil, err
 	}
 	if err := g.inventory(ctx, p); err != nil {

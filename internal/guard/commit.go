@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"cmkguard/internal/canonical"
 	"cmkguard/internal/event"
@@ -17,37 +19,43 @@ import (
 	"cmkguard/internal/wiring"
 )
 
-// bringUpToDate commits one subject's incidents, plan, alerts and record in
+// bringUpToDate commits one subject's incidents, plans, alerts and record in
 // one batch, and then starts what the batch reserved.
 func (g *Guard) bringUpToDate(ctx context.Context, p *picture, subject event.Subject) error {
 	partition := incident.Partition(subject)
 	b := &batch{}
+	asked := p.signal.ID != "" // by an event; a look of our own is recorded by what it changes
 	if subject == p.signal.Subject {
 		b.entries = append(b.entries, signalEntry(p.signal, len(p.wirings), p.complete, p.why))
 		if a, ok := g.claimAlert(p); ok {
 			b.ops = append(b.ops, g.outbox(a)...)
 		}
-		if len(p.wirings) == 0 && !p.complete {
+		if len(p.wirings) == 0 && !p.complete && asked {
 			b.ops = append(b.ops, g.outbox(g.unseenAlert(p))...)
 		}
 	}
-	started, doing, err := g.planFor(ctx, p, subject, partition, b)
+	if op, ok := p.newer[subject.ID]; ok && subject.Kind == event.SubjectCluster {
+		b.ops = append(b.ops, op)
+	}
+	doing, err := g.planAll(ctx, p, subject, partition, b)
 	if err != nil {
 		return err
 	}
 	for _, v := range p.verdicts[subject] {
-		if err := g.applyVerdict(ctx, p, partition, v, doing, b); err != nil {
+		if err := g.applyVerdict(ctx, p, partition, v, doing[v.Remedy], b); err != nil {
 			return err
 		}
 	}
-	if len(b.entries) == 0 && len(b.ops) == 0 {
+	if len(b.ops) == 0 && (len(b.entries) == 0 || !asked) {
 		return nil
 	}
 	if err := g.commit(ctx, partition, b.entries, b.ops...); err != nil {
 		return err
 	}
-	if started != "" {
-		return g.send(ctx, message{Kind: kindSaga, Partition: partition, ID: started}, 0)
+	for _, m := range b.after {
+		if err := g.send(ctx, m.message, m.delay); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -55,9 +63,21 @@ func (g *Guard) bringUpToDate(ctx context.Context, p *picture, subject event.Sub
 type batch struct {
 	entries []journal.Entry
 	ops     []store.Op
+	after   []later // sent once the batch is written
 }
 
-func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, v risk.Verdict, doing map[string]string, b *batch) error {
+type later struct {
+	message message
+	delay   time.Duration
+}
+
+// doing is what people are told about a remedy, and what is theirs to do.
+type doing struct {
+	text string
+	next []string
+}
+
+func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, v risk.Verdict, d doing, b *batch) error {
 	row, ok, err := g.get(ctx, partition, incident.RowKey(v.Check))
 	if err != nil {
 		return err
@@ -70,8 +90,8 @@ func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, 
 		}
 	}
 	next, change := incident.Next(prev, v, p.now)
-	if d := doing[v.Remedy]; next.State == incident.Open && d != next.Doing {
-		next.Doing = d
+	if next.State == incident.Open && d.text != next.Doing {
+		next.Doing = d.text
 		if change == incident.None {
 			change = incident.Updated
 		}
@@ -82,6 +102,7 @@ func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, 
 	b.ops = append(b.ops, putOp(incident.RowKey(v.Check), encode(next), row.ETag))
 	b.entries = append(b.entries, entryFor(p.signal, next, change))
 	if a, ok := g.incidentAlert(p, next, change); ok {
+		a.Next = append(a.Next, d.next...)
 		b.ops = append(b.ops, g.outbox(a)...)
 	}
 	return nil
@@ -102,49 +123,141 @@ type storedPlan struct {
 	Plan    json.RawMessage `json:"plan"`
 	Rulings []plan.Ruling   `json:"rulings"`
 	Started bool            `json:"started"`
+	// Causes are the object ids that events and logs name as who caused the problem.
+	Causes []string `json:"causes,omitempty"`
 }
 
-// planFor makes the plan that the subject's verdicts ask for, asks the gates
-// and adds plan, rulings and, if allowed, the saga to the batch. It returns the
-// saga to start and, per remedy, what people are told about it.
-func (g *Guard) planFor(ctx context.Context, p *picture, subject event.Subject, partition string, b *batch) (string, map[string]string, error) {
-	pl, facts, ok := g.wanted(p, subject)
-	if !ok {
-		return "", nil, nil
+// want is a plan that broken verdicts ask for, with what it rests on.
+type want struct {
+	plan  plan.Plan
+	facts plan.Facts
+}
+
+// planAll makes the plans that the subject's verdicts ask for, asks the gates and
+// adds plans, rulings and what is allowed to the batch. It returns, per remedy,
+// what people are told about it.
+func (g *Guard) planAll(ctx context.Context, p *picture, subject event.Subject, partition string, b *batch) (map[string]doing, error) {
+	list, err := g.wanted(ctx, p, subject)
+	if err != nil {
+		return nil, err
 	}
+	out := map[string]doing{}
+	started := false
+	for _, w := range list {
+		if started { // one action at a time; the end of this one has the subject looked at again
+			out[w.plan.Remedy] = doing{text: w.plan.Remedy + " waits for another plan about the same"}
+			continue
+		}
+		var d doing
+		if d, started, err = g.planFor(ctx, p, w, partition, b); err != nil {
+			return nil, err
+		}
+		out[w.plan.Remedy] = d
+	}
+	return out, nil
+}
+
+// planFor asks the gates about one plan.
+func (g *Guard) planFor(ctx context.Context, p *picture, w want, partition string, b *batch) (d doing, started bool, err error) {
+	pl := w.plan
 	if pl.Remedy == plan.Rewire {
 		open, err := g.openRotation(ctx, pl.Key)
 		if err != nil || open != "" {
-			return "", map[string]string{plan.Rewire: "follows in its turn with rotation plan " + open}, err
+			return doing{text: "follows in its turn with rotation plan " + open}, false, err
 		}
 	}
 	old, err := g.storedPlan(ctx, partition, pl.ID)
 	if err != nil {
-		return "", nil, err
+		return d, false, err
 	}
 	if old.saga != nil && old.plan.Started && !old.saga.mayStartAgain(p.now) {
-		return "", map[string]string{pl.Remedy: old.saga.doing()}, nil
+		return doing{text: old.saga.doing()}, !old.saga.Phase.over(), nil
 	}
-	rotated, err := g.rotatedToday(ctx, p.now)
+	causes := withCause(old.plan.Causes, p.signal)
+	in, err := g.inputs(ctx, pl, "", causes, false)
 	if err != nil {
-		return "", nil, err
+		return d, false, err
 	}
-	rulings := plan.Gates(pl, facts, plan.Inputs{Policy: g.Policy, Observe: g.Observe, CanWrite: g.CanWrite, Rotated: rotated, Now: p.now})
-	doing := map[string]string{pl.Remedy: doingText(pl, rulings)}
-	next := storedPlan{Schema: 1, Rulings: rulings, Started: plan.Verdict(rulings) == plan.Allow}
+	rulings := plan.Gates(pl, w.facts, in)
+	d = doingAbout(pl, rulings)
+	next := storedPlan{Schema: 1, Rulings: rulings, Started: plan.Verdict(rulings) == plan.Allow, Causes: causes}
 	if next.Plan, next.SHA256, err = pl.Encode(); err != nil {
-		return "", nil, err
+		return d, false, err
 	}
-	if old.planETag != "" && !next.Started && !old.plan.Started && sameRulings(old.plan.Rulings, rulings) {
-		return "", doing, nil
+	if at, ok := liftsAt(rulings); ok {
+		b.after = append(b.after, later{lookMessage(pl.Subject, pl.Key), at.Sub(p.now) + time.Second})
+	}
+	return d, next.Started, g.storePlan(ctx, p, pl, partition, old, next, b)
+}
+
+// storePlan adds the plan, if anything about it is new, to the batch, and the saga
+// of one that starts.
+func (g *Guard) storePlan(ctx context.Context, p *picture, pl plan.Plan, partition string, old earlier, next storedPlan, b *batch) error {
+	if old.planETag != "" && !next.Started && !old.plan.Started && sameRulings(old.plan.Rulings, next.Rulings) && len(next.Causes) == len(old.plan.Causes) && samePlan(old.plan, pl) {
+		return nil
+	}
+	if err := g.indexPlan(ctx, pl.ID, partition); err != nil {
+		return err
 	}
 	b.ops = append(b.ops, putOp(planRow(pl.ID), encode(next), old.planETag))
-	b.entries = append(b.entries, planEntry(p.signal.ID, pl, next), gateEntry(p.signal.ID, pl, rulings))
+	b.entries = append(b.entries, planEntry(p.signal.ID, pl, next), gateEntry(p.signal.ID, pl, next.Rulings))
 	if !next.Started {
-		return "", doing, nil
+		return nil
 	}
-	b.ops = append(b.ops, putOp(sagaRow(pl.ID), encode(newSaga(pl, p.now)), old.sagaETag))
-	return pl.ID, doing, nil
+	s := newSaga(pl, p.now)
+	if old.saga != nil {
+		s.Seq = old.saga.Seq + 1
+	}
+	b.ops = append(b.ops, putOp(sagaRow(pl.ID), encode(s), old.sagaETag))
+	b.after = append(b.after, later{message{Kind: kindSaga, Partition: partition, ID: pl.ID, Seq: s.Seq}, 0})
+	return nil
+}
+
+// samePlan reports whether the stored plan is the same but for when it was made.
+func samePlan(old storedPlan, pl plan.Plan) bool {
+	var was plan.Plan
+	if json.Unmarshal(old.Plan, &was) != nil {
+		return false
+	}
+	a, errA := was.Fingerprint()
+	b, errB := pl.Fingerprint()
+	return errA == nil && errB == nil && a == b
+}
+
+// indexPlan makes the plan findable by its id.
+func (g *Guard) indexPlan(ctx context.Context, id, partition string) error {
+	_, err := g.State.Apply(ctx, plansPartition, []store.Op{{Kind: store.Insert, Key: id, Value: []byte(partition)}})
+	if fault.Is(err, fault.Conflict) {
+		return nil
+	}
+	return asRecordError(err)
+}
+
+// withCause adds who the signal claims to have changed something.
+func withCause(causes []string, s event.Signal) []string {
+	if s.Claim == nil || s.Claim.Actor.ObjectID == "" || causeOf(causes, s.Claim.Actor.ObjectID) || len(causes) >= 20 {
+		return causes
+	}
+	switch s.Kind {
+	case event.UseFailed, event.AttemptDenied: // changed nothing
+		return causes
+	default:
+		return append(slices.Clone(causes), s.Claim.Actor.ObjectID)
+	}
+}
+
+// liftsAt is when time alone lifts everything that holds, if it does.
+func liftsAt(rulings []plan.Ruling) (at time.Time, ok bool) {
+	held := plan.Holding(rulings)
+	for _, r := range held {
+		if r.Answer != plan.Hold || r.Until == nil {
+			return at, false
+		}
+		if r.Until.After(at) {
+			at = *r.Until
+		}
+	}
+	return at, len(held) > 0
 }
 
 // earlier is what is stored of a plan and of its saga.
@@ -175,24 +288,35 @@ func (g *Guard) storedPlan(ctx context.Context, partition, id string) (earlier, 
 	return out, nil
 }
 
-// wanted returns the plan that the subject's broken verdicts ask for.
-func (g *Guard) wanted(p *picture, subject event.Subject) (plan.Plan, plan.Facts, bool) {
+// wanted returns the plans that the subject's broken verdicts ask for, one per
+// remedy, in the order of the checks.
+func (g *Guard) wanted(ctx context.Context, p *picture, subject event.Subject) ([]want, error) {
+	var out []want
 	for _, v := range p.verdicts[subject] {
-		if v.Answer != risk.Broken {
+		if v.Answer != risk.Broken || slices.ContainsFunc(out, func(w want) bool { return w.plan.Remedy == v.Remedy }) {
 			continue
 		}
-		switch v.Remedy {
-		case plan.Rotate:
+		switch {
+		case v.Remedy == plan.Rotate:
 			if kp, ok := p.keys[subject.ID]; ok && subject.Kind == event.SubjectKey {
-				return plan.ForRotation(kp.facts, g.Policy.Hash, p.now), kp.facts, true
+				out = append(out, want{plan.ForRotation(kp.facts, g.Policy.Hash, p.now), kp.facts})
 			}
-		case plan.Rewire:
-			if f, ok := rewireFacts(p, subject); ok {
-				return plan.ForRewire(f, g.Policy.Hash, p.now), f, true
+		case v.Remedy == plan.Rewire:
+			// Where somebody pointed the cluster back, its owner is asked first.
+			if f, ok := rewireFacts(p, subject); ok && p.pointedBack[subject.ID] == "" {
+				out = append(out, want{plan.ForRewire(f, g.Policy.Hash, p.now), f})
+			}
+		case plan.Repair(v.Remedy):
+			f, ok, err := g.repairFacts(ctx, p, subject, v)
+			if err != nil {
+				return nil, err
+			}
+			if pl, why := plan.ForRepair(v.Remedy, subject, f, g.Policy.Hash); ok && why == "" {
+				out = append(out, want{pl, f})
 			}
 		}
 	}
-	return plan.Plan{}, plan.Facts{}, false
+	return out, nil
 }
 
 func rewireFacts(p *picture, subject event.Subject) (plan.Facts, bool) {
@@ -233,17 +357,23 @@ func sameRulings(a, b []plan.Ruling) bool {
 	return true
 }
 
-// doingText says in one line what happens about the problem.
-func doingText(pl plan.Plan, rulings []plan.Ruling) string {
+// doingAbout says in one line what happens about the problem, and what a person
+// who may decide does next.
+func doingAbout(pl plan.Plan, rulings []plan.Ruling) doing {
 	held := plan.Holding(rulings)
 	if len(held) == 0 {
-		return fmt.Sprintf("%s is being carried out (plan %s, %d steps)", pl.Remedy, pl.ID, len(pl.Steps))
+		return doing{text: fmt.Sprintf("%s is being carried out (plan %s, %d steps)", pl.Remedy, pl.ID, len(pl.Steps))}
 	}
+	var d doing
 	reasons := make([]string, 0, len(held))
 	for _, r := range held {
 		reasons = append(reasons, r.Gate+": "+r.Reason)
+		if r.Gate == "mode" && strings.HasPrefix(r.Reason, plan.Waits) {
+			d.next = []string{fmt.Sprintf("See call by call what would be done: cmkguard plan %s. Then: cmkguard approve %s --reason TEXT, or cmkguard deny %s --reason TEXT", pl.ID, pl.ID, pl.ID)}
+		}
 	}
-	return fmt.Sprintf("%s is held (plan %s). %s", pl.Remedy, pl.ID, strings.Join(reasons, ". "))
+	d.text = fmt.Sprintf("%s is held (plan %s). %s", pl.Remedy, pl.ID, strings.Join(reasons, ". "))
+	return d
 }
 
 func planEntry(ref string, pl plan.Plan, sp storedPlan) journal.Entry {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cmkguard/internal/alert"
+	"cmkguard/internal/approval"
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/journal"
 	"cmkguard/internal/policy"
@@ -77,8 +78,12 @@ type Guard struct {
 	Vault    rotate.Vault
 	Clusters rewire.Clusters
 	Effects  *remedy.Runner
-	Now      func() time.Time
-	NewID    func() string
+	Repairs  map[string]RepairMaker // by remedy; what is not here is not done
+	People   approval.Seal          // seals what people decide
+	// Reconcile is how often every key is looked at, event or no event; 0: never.
+	Reconcile time.Duration
+	Now       func() time.Time
+	NewID     func() string
 
 	dark  dark
 	flood flood

@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"cmkguard/internal/alert"
+	"cmkguard/internal/approval"
+	"cmkguard/internal/azure/access"
 	"cmkguard/internal/azure/cloud"
 	"cmkguard/internal/azure/cluster"
 	"cmkguard/internal/azure/survey"
@@ -29,6 +32,7 @@ import (
 	"cmkguard/internal/plan"
 	"cmkguard/internal/policy"
 	"cmkguard/internal/remedy"
+	"cmkguard/internal/remedy/repairs"
 	"cmkguard/internal/remedy/rewire"
 	"cmkguard/internal/remedy/rotate"
 	"cmkguard/internal/store"
@@ -89,6 +93,7 @@ type setup struct {
 	created time.Duration // age of the key's first version
 	mode    policy.Mode
 	observe string
+	loosest bool             // every remedy at its ceiling
 	azure   azuresim.Options // where Azure is undocumented: its other answers
 }
 
@@ -156,9 +161,22 @@ func (w *world) build(o setup, profile cloud.Profile, dir string, with parts) *g
 	if with.clusters != nil {
 		clusters = with.clusters(clusters)
 	}
+	reads, err := access.New(profile, cred, now)
+	must(w.t, err)
+	writer, err := access.NewWriter(profile, cred, reads)
+	must(w.t, err)
+	keys, err := vault.New(profile, cred, now)
+	must(w.t, err)
+	moves, err := cluster.New(profile, cred, now)
+	must(w.t, err)
+	people, err := approval.NewSeal(bytes.Repeat([]byte{7}, 32))
+	must(w.t, err)
 	newID := func() string { return fmt.Sprintf("id-%d", w.ids.Add(1)) }
 	pol := policy.Default()
 	pol.Remedies = map[string]policy.Mode{plan.Rotate: o.mode, plan.Rewire: o.mode}
+	if o.loosest {
+		pol.Remedies = plan.Ceilings()
+	}
 	channels := map[string]alert.Channel{}
 	for _, c := range pol.Channels {
 		channels[c.Name] = w.told
@@ -171,6 +189,7 @@ func (w *world) build(o setup, profile cloud.Profile, dir string, with parts) *g
 		Alerts: alert.NewDispatcher(b.State, rec, channels, now, func() float64 { return 0 }),
 		Seal:   journal.NewSequencer(b, signer, "test", now),
 		Survey: func() guard.Survey { return sv.Run() }, Vault: vaults, Clusters: clusters, Now: now, NewID: newID,
+		Repairs: repairs.Over(keys, moves, writer), People: people,
 		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: newID, Poll: 15 * time.Second},
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // message is one item of the work queue: under 1 KB, its payload in state.
 type message struct {
-	Kind      string `json:"kind"` // signal, saga, tend
+	Kind      string `json:"kind"` // signal, saga, tend, look
 	Partition string `json:"partition,omitempty"`
 	ID        string `json:"id,omitempty"`
 	Seq       int64  `json:"seq,omitempty"`   // saga: the step that this message may take
@@ -67,6 +67,7 @@ const (
 	kindSignal = "signal"
 	kindSaga   = "saga"
 	kindTend   = "tend"
+	kindLook   = "look" // at a subject, though no event asked for it
 )
 
 func decodeMessage(b []byte) (message, error) {
@@ -75,10 +76,10 @@ func decodeMessage(b []byte) (message, error) {
 		return m, fault.New(fault.Invalid, "guard.work", "message is not JSON: %w", err)
 	}
 	switch m.Kind {
-	case kindSignal, kindSaga, kindTend:
+	case kindSignal, kindSaga, kindTend, kindLook:
 		return m, nil
 	}
-	return m, fault.New(fault.Invalid, "guard.work", "message field kind: %q is not signal, saga or tend", m.Kind)
+	return m, fault.New(fault.Invalid, "guard.work", "message field kind: %q is not signal, saga, tend or look", m.Kind)
 }
 
 func (g *Guard) send(ctx context.Context, m message, delay time.Duration) error {

@@ -53,7 +53,7 @@ func (s *saga) doing() string {
 			return text + "stopped, and not started again by itself. " + s.Why
 		}
 		return text + "stopped; may start again from " + s.RetryAt.Format(time.RFC3339) + ". " + s.Why
-	case phaseRotate, phaseFollow:
+	case phaseRotate, phaseFollow, phaseApply:
 	}
 	return text + "under way"
 }
@@ -63,6 +63,7 @@ type phase string
 const (
 	phaseRotate  phase = "rotate"
 	phaseFollow  phase = "follow"
+	phaseApply   phase = "apply" // a repair: one effect
 	phaseDone    phase = "done"
 	phaseStopped phase = "stopped"
 )
@@ -80,6 +81,10 @@ type follower struct {
 
 func newSaga(p plan.Plan, now time.Time) saga {
 	s := saga{Schema: 1, Plan: p, Phase: phaseRotate, NextAt: now.UTC()}
+	if plan.Repair(p.Remedy) {
+		s.Phase = phaseApply
+		return s
+	}
 	if p.Remedy == plan.Rewire {
 		s.Phase, s.New, s.MadeAt = phaseFollow, p.To.Version, now.UTC()
 	}
@@ -113,20 +118,9 @@ func (g *Guard) runSaga(ctx context.Context, partition, id string, seq int64) ([
 		return touched, err
 	}
 	s.Seq++
-	if s.Phase.over() {
-		// Before the end is written: a crash in between repeats the step and
-		// finds the signal taken, and no incident stays open for want of a look.
-		if err := g.takeSignal(ctx, g.recheck(s)); err != nil {
-			return touched, asRecordError(err)
-		}
-	}
-	var b batch
-	b.ops = append(b.ops, store.Op{Kind: store.Replace, Key: sagaRow(id), Value: encode(s), ETag: row.ETag})
-	if s.Phase != before {
-		b.entries = append(b.entries, sagaEntry(s))
-		if a, ok := g.sagaAlert(s); ok {
-			b.ops = append(b.ops, g.outbox(a)...)
-		}
+	b, err := g.afterStep(ctx, s, before, row.ETag)
+	if err != nil {
+		return touched, err
 	}
 	if err := g.commit(ctx, partition, b.entries, b.ops...); err != nil {
 		if fault.Is(err, fault.Conflict) {
@@ -140,10 +134,37 @@ func (g *Guard) runSaga(ctx context.Context, partition, id string, seq int64) ([
 	return touched, g.send(ctx, message{Kind: kindSaga, Partition: partition, ID: id, Seq: s.Seq}, s.NextAt.Sub(g.Now()))
 }
 
+// afterStep is what a step leaves to be written in one batch.
+func (g *Guard) afterStep(ctx context.Context, s saga, before phase, etag string) (batch, error) {
+	b := batch{ops: []store.Op{{Kind: store.Replace, Key: sagaRow(s.Plan.ID), Value: encode(s), ETag: etag}}}
+	if s.Phase.over() {
+		// Before the end is written: a crash in between repeats the step and
+		// finds the signal taken, and no incident stays open for want of a look.
+		if err := g.takeSignal(ctx, g.recheck(s)); err != nil {
+			return b, asRecordError(err)
+		}
+		if err := g.endAction(ctx, s); err != nil {
+			return b, err
+		}
+	}
+	if s.Phase == before {
+		return b, nil
+	}
+	b.entries = append(b.entries, sagaEntry(s))
+	if a, ok := g.sagaAlert(s); ok {
+		b.ops = append(b.ops, g.outbox(a)...)
+	}
+	a, opens, err := g.breakerAlert(ctx, s)
+	if opens {
+		b.ops = append(b.ops, g.outbox(a)...)
+	}
+	return b, err
+}
+
 // recheck is the signal to judge the saga's key again.
 func (g *Guard) recheck(s saga) event.Signal {
 	return event.Signal{
-		ID: s.Plan.ID + "/" + s.Plan.Created.Format(time.RFC3339Nano), Source: "cmkguard", Type: "CmkGuard.Recheck", Kind: event.Recheck,
+		ID: fmt.Sprintf("%s/%s/%d", s.Plan.ID, s.Plan.Created.Format(time.RFC3339Nano), s.Seq), Source: "cmkguard", Type: "CmkGuard.Recheck", Kind: event.Recheck,
 		Subject: event.Subject{Kind: event.SubjectKey, ID: s.Plan.Key.ID()}, Time: g.Now().UTC(), Key: s.Plan.Key.Base(),
 	}
 }
@@ -168,6 +189,9 @@ func (g *Guard) stepSaga(ctx context.Context, partition string, s *saga) error {
 	if why := g.paused(); why != "" {
 		s.NextAt, s.Why = g.Now().Add(time.Minute).UTC(), why
 		return nil
+	}
+	if s.Phase == phaseApply {
+		return g.stepRepair(ctx, partition, s)
 	}
 	if s.Phase == phaseRotate {
 		return g.stepRotate(ctx, partition, s)
@@ -204,26 +228,4 @@ func (g *Guard) openRotation(ctx context.Context, k azureid.Key) (string, error)
 		}
 	}
 	return "", nil
-}
-
-const rotations = "rotations" // partition that counts rotations for the cap
-
-func rotationKey(at time.Time, id string) string {
-	return at.UTC().Format("20060102T150405") + "~" + id
-}
-
-// rotatedToday counts the rotations that were started in the last 24 hours.
-func (g *Guard) rotatedToday(ctx context.Context, now time.Time) (int, error) {
-	rows, err := g.State.Scan(ctx, rotations, rotationKey(now.Add(-24*time.Hour), ""), "", 1000)
-	return len(rows), err
-}
-
-// countRotation writes the cap's row before the first attempt; a second try of
-// the same plan finds it there.
-func (g *Guard) countRotation(ctx context.Context, p plan.Plan) error {
-	_, err := g.State.Apply(ctx, rotations, []store.Op{{Kind: store.Insert, Key: rotationKey(p.Created, p.ID)}})
-	if fault.Is(err, fault.Conflict) {
-		return nil
-	}
-	return err
 }

@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ func (g *Guard) stepRotate(ctx context.Context, partition string, s *saga) error
 			s.stop("not started: "+held, g.Now())
 			return nil
 		}
-		if err := g.countRotation(ctx, s.Plan); err != nil {
+		if err := g.beginAction(ctx, s.Plan); err != nil {
 			return err
 		}
 	}
@@ -60,12 +61,23 @@ func (g *Guard) regate(ctx context.Context, p plan.Plan) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	rotated, err := g.rotatedToday(ctx, g.Now())
+	fresh := plan.ForRotation(facts, p.PolicyHash, p.Created)
+	old, err := g.storedPlan(ctx, keyPartition(p.Key), p.ID)
 	if err != nil {
 		return "", err
 	}
-	fresh := plan.ForRotation(facts, p.PolicyHash, p.Created)
-	return heldText(plan.Gates(fresh, facts, plan.Inputs{Policy: g.Policy, Observe: g.Observe, CanWrite: g.CanWrite, Rotated: rotated, Now: g.Now()})), nil
+	in, err := g.inputs(ctx, fresh, "", old.plan.Causes, false)
+	return heldText(plan.Gates(fresh, facts, in)), err
+}
+
+// released leaves out that a cluster's move waits for an approval, where people
+// approved the rotation whose plan names that move as a step.
+func (g *Guard) released(ctx context.Context, rotation plan.Plan, rulings []plan.Ruling) ([]plan.Ruling, error) {
+	old, err := g.storedPlan(ctx, keyPartition(rotation.Key), rotation.ID)
+	if err != nil || !slices.ContainsFunc(old.plan.Rulings, plan.Ruling.ByPeople) {
+		return rulings, err
+	}
+	return slices.DeleteFunc(rulings, func(r plan.Ruling) bool { return r.Gate == "mode" && strings.HasPrefix(r.Reason, plan.Waits) }), nil
 }
 
 func heldText(rs []plan.Ruling) string {
@@ -136,12 +148,17 @@ func (g *Guard) stepFollower(ctx context.Context, s *saga, f *follower, patch bo
 		return remedy.Outcome{}, err
 	}
 	if !begun {
-		held, err := g.regateRewire(ctx, id, s.Plan.Key, to)
+		held, err := g.regateRewire(ctx, id, s.Plan, to)
 		if err != nil {
 			return remedy.Outcome{}, err
 		}
 		if held != "" {
 			return remedy.Outcome{Status: remedy.Again, At: g.Now().Add(5 * time.Minute), Why: "held: " + held}, nil
+		}
+		if s.Plan.Remedy == plan.Rewire {
+			if err := g.beginAction(ctx, s.Plan); err != nil {
+				return remedy.Outcome{}, err
+			}
 		}
 	}
 	return g.Effects.Step(ctx, effect)
@@ -161,10 +178,10 @@ func (g *Guard) watchAdoption(ctx context.Context, id azureid.Resource, from, to
 	return remedy.Outcome{Status: remedy.Again, At: g.Now().Add(5 * time.Minute), Why: "waits for the service to adopt version " + to.Version}, nil
 }
 
-func (g *Guard) regateRewire(ctx context.Context, id azureid.Resource, key, to azureid.Key) (string, error) {
+func (g *Guard) regateRewire(ctx context.Context, id azureid.Resource, own plan.Plan, to azureid.Key) (string, error) {
 	run := g.Survey()
 	w := run.Wiring(ctx, id)
-	facts, err := g.keyFacts(ctx, run, key)
+	facts, err := g.keyFacts(ctx, run, own.Key)
 	if err != nil {
 		return "", err
 	}
@@ -173,5 +190,13 @@ func (g *Guard) regateRewire(ctx context.Context, id azureid.Resource, key, to a
 	}
 	facts.Key, facts.To, facts.Cluster, facts.Wirings = w.Key(), to, w.Cluster.Value, []wiring.Wiring{w}
 	p := plan.ForRewire(facts, g.Policy.Hash, g.Now())
-	return heldText(plan.Gates(p, facts, plan.Inputs{Policy: g.Policy, Observe: g.Observe, CanWrite: g.CanWrite, Now: g.Now()})), nil
+	in, err := g.inputs(ctx, p, own.ID, nil, false)
+	if err != nil {
+		return "", err
+	}
+	rulings := plan.Gates(p, facts, in)
+	if own.Remedy == plan.Rotate {
+		rulings, err = g.released(ctx, own, rulings)
+	}
+	return heldText(rulings), err
 }

@@ -32,7 +32,7 @@ const (
 // steps whose message was lost, messages that the host gave up, alerts due,
 // entries unsealed, and what was told while nothing could be recorded.
 func (g *Guard) Sweep(ctx context.Context) error {
-	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx), g.requeueSagas(ctx), g.drainPoison(ctx), g.Tend(ctx))
+	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx), g.requeueSagas(ctx), g.drainPoison(ctx), g.reconcile(ctx), g.Tend(ctx))
 	var unrecorded *recordError
 	if errors.As(err, &unrecorded) {
 		g.tellUnrecorded(ctx, event.Signal{}, err)

@@ -50,10 +50,24 @@ func (g *Guard) workOn(ctx context.Context, m message) ([]string, error) {
 	switch m.Kind {
 	case kindSignal:
 		return g.runSignal(ctx, m.Partition, m.Tries >= unknownTries)
+	case kindLook:
+		return g.runLook(ctx, m)
 	case kindSaga:
 		return g.runSaga(ctx, m.Partition, m.ID, m.Seq)
 	}
 	return []string{m.Partition}, nil
+}
+
+// runLook looks at what the message names.
+func (g *Guard) runLook(ctx context.Context, m message) ([]string, error) {
+	s, ok := m.signal(g.Cloud)
+	if !ok {
+		return nil, fault.New(fault.Invalid, "guard.runLook", "the message names no subject")
+	}
+	s.ID = ""
+	lastTry := m.Tries >= unknownTries
+	touched, _, err := g.inTurn(ctx, s, g.Now(), !lastTry, func() ([]string, error) { return g.assess(ctx, s, lastTry) })
+	return touched, err
 }
 
 // unknownTries is how often a signal comes back because nobody could be seen to

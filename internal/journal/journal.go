@@ -44,5 +44,6 @@ const (
 	KindOutcome  Kind = "outcome"  // what an intent came to
 	KindReceipt  Kind = "receipt"  // a notification was delivered or given up
 	KindPoison   Kind = "poison"   // something could not be handled
+	KindDecision Kind = "decision" // a person approved or denied
 	KindNote     Kind = "note"     // start, stop, policy change
 )

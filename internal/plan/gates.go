@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"cmkguard/internal/approval"
 	"cmkguard/internal/policy"
 	"cmkguard/internal/risk"
 	"cmkguard/internal/wiring"
@@ -31,10 +32,15 @@ type Ruling struct {
 // Inputs are what gates compare a plan with.
 type Inputs struct {
 	Policy   *policy.Policy
-	Observe  string // not empty: observing only, and why (bad policy, missing setting)
-	CanWrite bool   // a remediator credential is configured
-	Rotated  int    // rotations that were started in the last 24 hours
-	Now      time.Time
+	Observe  string   // not empty: observing only, and why (bad policy, missing setting)
+	CanWrite bool     // a remediator credential is configured
+	History  *History // what was done before; nil holds everything
+	// Decisions are what people decided, each with a genuine seal.
+	Decisions []approval.Decision
+	// Causes are the object ids that events and logs claim as who caused the
+	// problem. They keep people from approving, and release nothing.
+	Causes []string
+	Now    time.Time
 }
 
 // Verdict is the worst of the rulings; an empty list is a Hold, because no
@@ -71,17 +77,20 @@ type gate func(Plan, Facts, Inputs) Ruling
 // Gates asks every gate of the plan. All answer, so that a person sees every
 // reason at once and not one per try.
 func Gates(p Plan, f Facts, in Inputs) []Ruling {
-	list := []gate{gateObserve, gatePause, gateFreeze, gateCredential, gateMode, gateConsumers, gateFollow}
-	if p.Remedy == Rotate {
-		list = append(list, gateMaterial, gateNewest, gateAge, gateDue, gateCap)
-	} else {
-		list = append(list, gateProvenance)
+	list := []gate{gateObserve, gatePause, gateFreeze, gateCredential, gateHold, gateExempt, gateMode}
+	switch {
+	case Repair(p.Remedy):
+		list = append(list, gateErasure)
+	case p.Remedy == Rotate:
+		list = append(list, gateConsumers, gateFollow, gateMaterial, gateNewest, gateAge, gateDue, gateCap)
+	default:
+		list = append(list, gateConsumers, gateFollow, gateProvenance)
 	}
-	out := make([]Ruling, 0, len(list))
+	out := make([]Ruling, 0, len(list)+5)
 	for _, g := range list {
 		out = append(out, g(p, f, in))
 	}
-	return out
+	return append(out, lookBack(p, f, in)...)
 }
 
 func allow(gate, format string, args ...any) Ruling {
@@ -134,11 +143,28 @@ func gateCredential(_ Plan, _ Facts, in Inputs) Ruling {
 // gateMode asks ceiling and policy for every consumer: one that is held, off or
 // dry-run holds them all, because a new version reaches every consumer.
 func gateMode(p Plan, f Facts, in Inputs) Ruling {
+	mode, why, scoped := modeOf(p, f, in)
+	switch {
+	case !scoped:
+		return hold("mode", "%s", why)
+	case mode == policy.Auto:
+		return allow("mode", "auto for the key and every consumer")
+	case mode == policy.Approve:
+		return approved(p, f, in, why)
+	case mode == policy.DryRun:
+		return hold("mode", "dry run (%s): this is what would be done", why)
+	}
+	return Ruling{Gate: "mode", Answer: Refuse, Reason: "off (" + why + ")"}
+}
+
+// modeOf is the tightest mode of all that the plan touches, and why; scoped is
+// false, and why says so, if a consumer is out of scope.
+func modeOf(p Plan, f Facts, in Inputs) (worst policy.Mode, why string, scoped bool) {
 	ceiling, known := Ceilings()[p.Remedy]
 	if !known {
-		return Ruling{Gate: "mode", Answer: Refuse, Reason: "remedy " + p.Remedy + " has no compiled ceiling"}
+		return policy.Off, "remedy " + p.Remedy + " has no compiled ceiling", true
 	}
-	worst, why := ceiling, "compiled ceiling "+string(ceiling)
+	worst, why = ceiling, "compiled ceiling "+string(ceiling)
 	lower := func(m policy.Mode, reason string) {
 		if m.Rank() < worst.Rank() {
 			worst, why = m, reason
@@ -150,21 +176,16 @@ func gateMode(p Plan, f Facts, in Inputs) Ruling {
 	}
 	for _, c := range clusters {
 		if ok, reason := in.Policy.InScope(targetOf(c, f)); !ok {
-			return hold("mode", "%s uses the key too and is out of scope: %s", c.Name, reason)
+			return worst, fmt.Sprintf("%s uses the key too and is out of scope: %s", c.Name, reason), false
 		}
 		m, reason := in.Policy.ModeFor(p.Remedy, targetOf(c, f))
 		lower(m, c.Name+": "+reason)
+		if p.Remedy == Rotate && c.Kind != "v2" { // it follows by a PATCH, which this plan names as a step
+			m, reason = in.Policy.ModeFor(Rewire, targetOf(c, f))
+			lower(m, c.Name+": "+reason)
+		}
 	}
-	switch worst {
-	case policy.Auto:
-		return allow("mode", "auto for the key and every consumer")
-	case policy.Approve:
-		return hold("mode", "waits for an approval (%s)", why)
-	case policy.Off:
-		return Ruling{Gate: "mode", Answer: Refuse, Reason: "off (" + why + ")"}
-	case policy.DryRun:
-	}
-	return hold("mode", "dry run (%s): this is what would be done", why)
+	return worst, why, true
 }
 
 func targetOf(c wiring.Cluster, f Facts) policy.Target {
@@ -175,10 +196,19 @@ func targetOf(c wiring.Cluster, f Facts) policy.Target {
 }
 
 func clustersOf(p Plan, f Facts) []wiring.Cluster {
-	if p.Remedy == Rewire {
+	switch {
+	case p.Remedy == Rewire:
 		return []wiring.Cluster{f.Cluster}
+	case !Repair(p.Remedy):
+		return f.Consumers.Clusters
 	}
-	return f.Consumers.Clusters
+	var out []wiring.Cluster
+	for _, w := range f.Wirings {
+		if w.Cluster.OK() {
+			out = append(out, w.Cluster.Value)
+		}
+	}
+	return out
 }
 
 func gateConsumers(p Plan, f Facts, in Inputs) Ruling {
@@ -320,11 +350,20 @@ func gateDue(_ Plan, f Facts, in Inputs) Ruling {
 	return allow(name, "Key Vault's own rotation is due %s", due.UTC().Format(time.RFC3339))
 }
 
-func gateCap(_ Plan, _ Facts, in Inputs) Ruling {
-	if limit := in.Policy.Limits.RotationsPerDay; in.Rotated >= limit {
-		return hold("cap", "%d rotations were started in 24 hours, the cap is %d (limits.rotationsPerDay)", in.Rotated, limit)
+func gateCap(p Plan, _ Facts, in Inputs) Ruling {
+	if in.History == nil {
+		return hold("cap", "what was done before could not be read")
 	}
-	return allow("cap", "%d of %d rotations in 24 hours", in.Rotated, in.Policy.Limits.RotationsPerDay)
+	rotated := 0
+	for _, a := range in.History.others(p, in.Now, 24*time.Hour) {
+		if a.Remedy == Rotate {
+			rotated++
+		}
+	}
+	if limit := in.Policy.Limits.RotationsPerDay; rotated >= limit {
+		return hold("cap", "%d rotations were started in 24 hours, the cap is %d (limits.rotationsPerDay)", rotated, limit)
+	}
+	return allow("cap", "%d of %d rotations in 24 hours", rotated, in.Policy.Limits.RotationsPerDay)
 }
 
 // gateProvenance lets a cluster be moved only to a version whose maker is known.

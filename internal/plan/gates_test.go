@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,16 @@ func world(t *testing.T) (plan.Facts, plan.Inputs) {
 	}
 	// Old enough to be rotated, whatever the kit's healthy age is.
 	f.Versions.Value = []wiring.KeyVersion{{Key: w.Key(), Enabled: true, Created: now.Add(-300 * 24 * time.Hour)}}
-	return f, plan.Inputs{Policy: pol, CanWrite: true, Now: now}
+	return f, plan.Inputs{Policy: pol, CanWrite: true, Now: now, History: calm()}
+}
+
+// calm is a record in which nothing holds.
+func calm() *plan.History {
+	long := now.Add(-1000 * time.Hour)
+	return &plan.History{
+		Bounds:       plan.Bounds{MinBetween: time.Hour, Failures: 3, ConsumersPerHour: 50, ConsumersPerDay: 200, RampStep: time.Minute},
+		FirstEnabled: map[string]time.Time{plan.Rotate: long, plan.Rewire: long},
+	}
 }
 
 func TestGates(t *testing.T) {
@@ -66,7 +76,11 @@ func TestGates(t *testing.T) {
 			f.Consumers.Complete = false
 			in.Policy.ConsumersMustBeKnown = true
 		}, "consumers", plan.Hold, "consumersMustBeKnown"},
-		"over the cap": {func(_ *plan.Facts, in *plan.Inputs) { in.Rotated = in.Policy.Limits.RotationsPerDay }, "cap", plan.Hold, "rotationsPerDay"},
+		"over the cap": {func(_ *plan.Facts, in *plan.Inputs) {
+			for i := range in.Policy.Limits.RotationsPerDay {
+				in.History.Actions = append(in.History.Actions, plan.Action{Plan: fmt.Sprint(i), Remedy: plan.Rotate, Key: "other", At: now.Add(-23 * time.Hour), Ended: plan.Done})
+			}
+		}, "cap", plan.Hold, "rotationsPerDay"},
 		"not running": {func(f *plan.Facts, _ *plan.Inputs) {
 			f.Wirings[0].Cluster.Value.ResourceState = "UpdateFailed"
 		}, "preflight", plan.Hold, "CMK-004"},

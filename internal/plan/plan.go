@@ -16,21 +16,9 @@ import (
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/canonical"
 	"cmkguard/internal/event"
-	"cmkguard/internal/policy"
 	"cmkguard/internal/store"
 	"cmkguard/internal/wiring"
 )
-
-// The remedies of this build.
-const (
-	Rotate = "rotate" // make a new version of a key, then let every consumer follow
-	Rewire = "rewire" // point one cluster at a version whose origin is known
-)
-
-// Ceilings returns the compiled ceiling per remedy. A policy can only lower it.
-func Ceilings() map[string]policy.Mode {
-	return map[string]policy.Mode{Rotate: policy.Auto, Rewire: policy.Auto}
-}
 
 // Irreversible is the undo of a step that has none.
 const Irreversible = "IRREVERSIBLE"
@@ -47,14 +35,16 @@ const (
 
 // Step is one effect, or one awaited effect, of a plan.
 type Step struct {
-	Kind     StepKind `json:"kind"`
-	Target   string   `json:"target"` // key id or cluster ARM id, in comparing form
-	From     string   `json:"from"`   // key version before
-	To       string   `json:"to"`     // key version after; "new" until a rotation made it
-	Call     string   `json:"call"`   // the external call, or "none (wait)"
-	Key      string   `json:"key"`    // idempotency key: remedy + subject + base version
-	ReadBack string   `json:"readBack"`
-	Undo     string   `json:"undo"`
+	Kind   StepKind `json:"kind"`
+	Target string   `json:"target"` // key id or cluster ARM id, in comparing form
+	From   string   `json:"from"`   // key version before
+	To     string   `json:"to"`     // key version after; "new" until a rotation made it
+	Call   string   `json:"call"`   // the external call, or "none (wait)"
+	// Args are what the call carries beside its target.
+	Args     map[string]string `json:"args,omitempty"`
+	Key      string            `json:"key"` // idempotency key: remedy + subject + base version
+	ReadBack string            `json:"readBack"`
+	Undo     string            `json:"undo"`
 }
 
 // Consumer is one cluster that a plan touches.
@@ -90,6 +80,10 @@ type Facts struct {
 	Wirings   []wiring.Wiring // one per consumer, from the same run
 	Versions  wiring.Fact[[]wiring.KeyVersion]
 	Rotation  wiring.Fact[wiring.RotationPolicy]
+	// Since is when the problem was opened that a repair is for.
+	Since time.Time
+	// GrantAtKey says that grants belong at the key's scope, not the vault's.
+	GrantAtKey bool
 	// OurVersions are the versions that our own intents made.
 	OurVersions map[string]bool
 }
@@ -144,6 +138,15 @@ func (p Plan) Encode() (raw []byte, sum string, err error) {
 		return nil, "", err
 	}
 	return raw, canonical.Hash(raw), nil
+}
+
+// Fingerprint is what an approval is bound to: the hash of everything in the
+// plan but when it was made, so that the same need seen again is the same, and
+// another version, consumer, call or policy is not.
+func (p Plan) Fingerprint() (string, error) {
+	p.Created = time.Time{}
+	_, sum, err := p.Encode()
+	return sum, err
 }
 
 func followStep(c wiring.Cluster, from, to string) Step {

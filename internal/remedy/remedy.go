@@ -55,6 +55,15 @@ type Effect struct {
 	Poll func(ctx context.Context, token string) (done bool, err error)
 }
 
+// Repair returns an effect with the bounds that suit one quick request; the
+// caller adds Look and Act.
+func Repair(partition, key, subject, ref, text string) Effect {
+	return Effect{
+		Partition: partition, Key: key, Subject: subject, Ref: ref, Text: text,
+		Budget: 45 * time.Second, Quiet: 2 * time.Minute, Tries: 3, Rest: 15 * time.Minute,
+	}
+}
+
 // Status says what a Step came to.
 type Status string
 

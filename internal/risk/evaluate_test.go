@@ -17,7 +17,7 @@ func clock() time.Time { return time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC) }
 func order() []string {
 	return []string{
 		"CMK-004", "CMK-005", "CMK-006", "CMK-007", "CMK-010", "CMK-011", "CMK-012", "CMK-013", "CMK-014",
-		"CMK-016", "CMK-018", "CMK-021", "CMK-024", "CMK-025", "CMK-030", "CMK-031", "CMK-033", "CMK-050",
+		"CMK-016", "CMK-018", "CMK-021", "CMK-024", "CMK-025", "CMK-030", "CMK-031", "CMK-033", "CMK-036", "CMK-038", "CMK-050",
 	}
 }
 
@@ -81,7 +81,7 @@ func TestHealthyWiringIsOKInCatalogueOrder(t *testing.T) {
 func TestSubjects(t *testing.T) {
 	cluster := event.Subject{Kind: event.SubjectCluster, ID: risktest.Healthy(clock()).ID.Key()}
 	want := map[string]event.Subject{
-		"CMK-005": cluster, "CMK-024": cluster, "CMK-033": cluster, "CMK-050": cluster,
+		"CMK-005": cluster, "CMK-024": cluster, "CMK-033": cluster, "CMK-036": cluster, "CMK-050": cluster,
 		"CMK-010": {Kind: event.SubjectKey, ID: "kv-orders-cmk.vault.azure.net/redis-kek"},
 		"CMK-025": {Kind: event.SubjectKey, ID: "kv-orders-cmk.vault.azure.net/redis-kek"},
 		"CMK-031": {Kind: event.SubjectVault, ID: risktest.Healthy(clock()).Vault.Value.ID.Key()},

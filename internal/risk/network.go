@@ -10,7 +10,7 @@ import (
 func checkNetworkPath() spec {
 	return spec{Check{
 		ID: "CMK-038", Title: "The service can reach the vault through its firewall",
-		Family: FamilyVault, Severity: Critical, SubjectKind: event.SubjectVault, Remedy: remedyBypass, Cadence: CadenceSweep,
+		Family: FamilyVault, Severity: Critical, SubjectKind: event.SubjectVault, Remedy: remedyBypass,
 		Breaks: "the service's calls are refused (ForbiddenByFirewall): the cluster cannot unwrap its data key",
 		Guidance: "Let trusted Microsoft services through (az keyvault update --bypass AzureServices). If the firewall was closed on " +
 			"purpose, as a way to revoke the key, ask the vault's owner first. A network security perimeter keeps even trusted " +

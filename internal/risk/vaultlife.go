@@ -49,7 +49,7 @@ func judgeDedicated(s *scene) finding {
 func checkVaultLive() spec {
 	return spec{Check{
 		ID: "CMK-036", Title: "The vault is not deleted",
-		Family: FamilyVault, Severity: Critical, SubjectKind: event.SubjectCluster, Remedy: remedyVault, Cadence: CadenceSweep,
+		Family: FamilyVault, Severity: Critical, SubjectKind: event.SubjectCluster, Remedy: remedyVault,
 		Breaks: "every key in the vault is out of reach: the cluster can go offline within about an hour, and after the purge its data is lost",
 		Guidance: "Find out who deleted the vault and whether it was on purpose. If not, recover it before its purge date " +
 			"(az keyvault recover). A recovered vault comes back without its role assignments and without its event " +

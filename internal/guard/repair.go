@@ -1,0 +1,218 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/event"
+	"cmkguard/internal/incident"
+	"cmkguard/internal/plan"
+	"cmkguard/internal/remedy"
+	"cmkguard/internal/risk"
+	"cmkguard/internal/store"
+	"cmkguard/internal/wiring"
+)
+
+// RepairMaker gives the effect of a repair's plan (remedy/<name>.Effect).
+type RepairMaker = func(p plan.Plan, partition string) (remedy.Effect, error)
+
+// repairFacts are what a repair's plan rests on: the chain that shows the problem
+// first, then the other chains of the same subject.
+func (g *Guard) repairFacts(ctx context.Context, p *picture, subject event.Subject, v risk.Verdict) (plan.Facts, bool, error) {
+	var shows, others []wiring.Wiring
+	for _, w := range p.wirings {
+		switch {
+		case g.shows(p, w, v):
+			shows = append(shows, w)
+		case slices.ContainsFunc(p.impact[subject], func(c wiring.Cluster) bool { return c.ID.Equal(w.ID) }):
+			others = append(others, w)
+		}
+	}
+	if len(shows) == 0 {
+		return plan.Facts{}, false, nil
+	}
+	f := p.keys[shows[0].Key().ID()].facts
+	f.Key, f.Wirings, f.GrantAtKey = shows[0].Key(), append(shows, others...), g.Policy.GrantAtKey
+	f.Since = p.now
+	row, ok, err := g.get(ctx, incident.Partition(subject), incident.RowKey(v.Check))
+	if err != nil {
+		return f, false, err
+	}
+	var i incident.Incident
+	if ok && json.Unmarshal(row.Value, &i) == nil && i.State == incident.Open {
+		f.Since = i.Opened
+	}
+	return f, true, nil
+}
+
+// shows reports whether the chain itself shows the problem.
+func (g *Guard) shows(p *picture, w wiring.Wiring, v risk.Verdict) bool {
+	if p.pointedBack[w.ID.Key()] != "" && v.Remedy == plan.RollBackDowngrade {
+		return v.Subject.ID == w.ID.Key()
+	}
+	return slices.ContainsFunc(risk.Evaluate(w, g.Policy.Limits.Risk, p.now), func(o risk.Verdict) bool {
+		return o.Check == v.Check && o.Subject == v.Subject && o.Answer == risk.Broken && o.Remedy == v.Remedy
+	})
+}
+
+// stepRepair asks the gates once more on fresh facts right before the first
+// attempt, then runs the one effect.
+func (g *Guard) stepRepair(ctx context.Context, partition string, s *saga) error {
+	make, ok := g.Repairs[s.Plan.Remedy]
+	if !ok {
+		s.stop("this build has no "+s.Plan.Remedy, g.Now())
+		return nil
+	}
+	effect, err := make(s.Plan, partition)
+	if err != nil {
+		return err
+	}
+	begun, err := remedy.Begun(ctx, g.State, partition, effect.Key)
+	if err != nil {
+		return err
+	}
+	if !begun {
+		held, err := g.regateRepair(ctx, s.Plan)
+		if err != nil {
+			return err
+		}
+		if held != "" {
+			s.stop("not started: "+held, g.Now())
+			return nil
+		}
+		if err := g.beginAction(ctx, s.Plan); err != nil {
+			return err
+		}
+	}
+	out, err := g.Effects.Step(ctx, effect)
+	if err != nil {
+		return err
+	}
+	switch out.Status {
+	case remedy.Settled:
+		s.Phase, s.Why = phaseDone, "read back: "+out.Result
+	case remedy.Failed:
+		s.stop(out.Why, out.At)
+	case remedy.Again:
+		s.NextAt, s.Why = out.At.UTC(), out.Why
+	}
+	return nil
+}
+
+// regateRepair looks at the subject again: only the very plan that was decided
+// on, wanted still and allowed still, is begun.
+func (g *Guard) regateRepair(ctx context.Context, pl plan.Plan) (string, error) {
+	p := g.look(ctx, g.Survey(), lookAt(pl.Subject, pl.Key))
+	if err := g.addKeys(ctx, g.Survey(), p); err != nil {
+		return "", err
+	}
+	if err := g.addPointedBack(ctx, p); err != nil {
+		return "", err
+	}
+	list, err := g.wanted(ctx, p, pl.Subject)
+	if err != nil {
+		return "", err
+	}
+	at := slices.IndexFunc(list, func(w want) bool { return w.plan.ID == pl.ID })
+	if at < 0 {
+		return "it is no longer wanted, or can no longer be judged", nil
+	}
+	was, err := pl.Fingerprint()
+	if err != nil {
+		return "", err
+	}
+	is, err := list[at].plan.Fingerprint()
+	if err != nil || is != was {
+		return "the facts or the policy changed since it was decided", err
+	}
+	old, err := g.storedPlan(ctx, incident.Partition(pl.Subject), pl.ID)
+	if err != nil {
+		return "", err
+	}
+	in, err := g.inputs(ctx, pl, "", old.plan.Causes, false)
+	if err != nil {
+		return "", err
+	}
+	return heldText(plan.Gates(list[at].plan, list[at].facts, in)), nil
+}
+
+// lookAt is a look at a subject that no event asked for.
+func lookAt(s event.Subject, k azureid.Key) event.Signal {
+	out := event.Signal{Kind: event.Recheck, Subject: s, Source: "cmkguard"}
+	switch s.Kind {
+	case event.SubjectKey:
+		out.Key = k.Base()
+	case event.SubjectVault:
+		if id, err := azureid.ParseResource(s.ID); err == nil {
+			out.Vault = id
+		}
+	default: // the subject says it all
+	}
+	return out
+}
+
+func lookMessage(s event.Subject, k azureid.Key) message {
+	m := signalMessage("", lookAt(s, k))
+	m.Kind = kindLook
+	return m
+}
+
+// seen is the newest version that a cluster was ever seen on.
+type seen struct {
+	Key     string `json:"key"`
+	Version string `json:"version"`
+	Created int64  `json:"created"` // Unix seconds
+}
+
+const seenRow = "seen"
+
+// addPointedBack judges whether a cluster went back to an older version than it
+// was seen on: one of the ways in which its owner says no, and never ours to undo
+// without a person.
+func (g *Guard) addPointedBack(ctx context.Context, p *picture) error {
+	p.pointedBack, p.newer = map[string]string{}, map[string]store.Op{}
+	for _, w := range p.wirings {
+		v, ok := w.Version(w.Key())
+		if !ok {
+			continue
+		}
+		row, found, err := g.get(ctx, clusterPartition(w.ID), seenRow)
+		if err != nil {
+			return err
+		}
+		var was seen
+		found = found && json.Unmarshal(row.Value, &was) == nil && was.Key == w.Key().ID()
+		now := seen{Key: w.Key().ID(), Version: v.Key.Version, Created: v.Created.Unix()}
+		switch {
+		case !found || was.Created < now.Created:
+			p.newer[w.ID.Key()] = putOp(seenRow, encode(now), row.ETag)
+		case was.Created > now.Created:
+			p.pointedBack[w.ID.Key()] = was.Version
+			g.judgeChange(p, w, was.Version)
+		}
+	}
+	return nil
+}
+
+func (g *Guard) judgeChange(p *picture, w wiring.Wiring, was string) {
+	w.Posture.Changes = wiring.Read([]wiring.Change{{
+		At: p.now, What: fmt.Sprintf("the cluster was pointed back from version %s to the older %s", was, w.Key().Version),
+		Actor: "somebody", Downgrade: true,
+	}}, w.Cluster.Call, w.Cluster.At)
+	for _, v := range risk.Judge(w, g.Policy.Limits.Risk, p.now, risk.Select("CMK-067")) {
+		if v.Remedy != plan.RollBackDowngrade || v.Answer != risk.Broken {
+			continue
+		}
+		if ver, ok := w.Version(w.Key()); ok && v.By == nil {
+			v.By = ver.Expires
+		}
+		list := slices.DeleteFunc(p.verdicts[v.Subject], func(o risk.Verdict) bool { return o.Check == v.Check })
+		p.verdicts[v.Subject] = append(list, v)
+		if w.Cluster.OK() && len(p.impact[v.Subject]) == 0 {
+			p.impact[v.Subject] = []wiring.Cluster{w.Cluster.Value}
+		}
+	}
+}

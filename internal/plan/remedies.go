@@ -1,0 +1,36 @@
+package plan
+
+import "cmkguard/internal/policy"
+
+// The remedies of this build.
+const (
+	Rotate = "rotate" // make a new version of a key, then let every consumer follow
+	Rewire = "rewire" // point one cluster at a version whose origin is known
+
+	RecoverKey            = "recover-key"             // bring a soft-deleted key back
+	ReenableVersion       = "reenable-version"        // enable the version that a cluster uses
+	FixKeyOps             = "fix-key-ops"             // permit wrapKey and unwrapKey again
+	RestoreGrant          = "restore-grant"           // give the identity its role on the key again
+	AttachIdentity        = "attach-identity"         // attach the encryption identity to its cluster again
+	OpenTrustedBypass     = "open-trusted-bypass"     // let trusted services through the vault's firewall
+	EnablePurgeProtection = "enable-purge-protection" // protect a vault's deleted keys from being purged
+	RecoverVault          = "recover-vault"           // bring a soft-deleted vault back
+	RollBackDowngrade     = "roll-back-downgrade"     // point a cluster that went back to an older version at the newer one
+)
+
+// Ceilings returns the compiled ceiling per remedy. A policy can only lower it.
+// What may have been taken away on purpose is given back by a person only.
+func Ceilings() map[string]policy.Mode {
+	return map[string]policy.Mode{
+		Rotate: policy.Auto, Rewire: policy.Auto,
+		RecoverKey: policy.Approve, ReenableVersion: policy.Approve, FixKeyOps: policy.Approve, RestoreGrant: policy.Approve,
+		AttachIdentity: policy.Approve, OpenTrustedBypass: policy.Approve, EnablePurgeProtection: policy.Approve,
+		RecoverVault: policy.Approve, RollBackDowngrade: policy.Approve,
+	}
+}
+
+// Repair reports whether the remedy is a single effect that gives back what was
+// taken away; the other two move a key and its clusters forward.
+func Repair(remedy string) bool {
+	return remedy != Rotate && remedy != Rewire && Ceilings()[remedy] != ""
+}

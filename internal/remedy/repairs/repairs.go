@@ -1,0 +1,56 @@
+// Package repairs is the list of what can be given back after people decided
+// it: every repair by its name, over the clients that read and write.
+//
+// It decides nothing: a remedy that is not in the list is not done.
+package repairs
+
+import (
+	"cmkguard/internal/plan"
+	"cmkguard/internal/remedy"
+	"cmkguard/internal/remedy/attachidentity"
+	"cmkguard/internal/remedy/enablepurgeprotection"
+	"cmkguard/internal/remedy/fixkeyops"
+	"cmkguard/internal/remedy/opentrustedbypass"
+	"cmkguard/internal/remedy/recoverkey"
+	"cmkguard/internal/remedy/recovervault"
+	"cmkguard/internal/remedy/reenableversion"
+	"cmkguard/internal/remedy/restoregrant"
+	"cmkguard/internal/remedy/rewire"
+	"cmkguard/internal/remedy/rollbackdowngrade"
+)
+
+// Keys are the data plane of Key Vault.
+type Keys interface {
+	recoverkey.Vault
+	reenableversion.Vault
+	fixkeyops.Vault
+}
+
+// Clusters are the Redis clusters.
+type Clusters interface {
+	rewire.Clusters
+	attachidentity.Clusters
+}
+
+// Vaults are vaults and the grants on them.
+type Vaults interface {
+	restoregrant.Grants
+	opentrustedbypass.Vaults
+	enablepurgeprotection.Vaults
+	recovervault.Vaults
+}
+
+// Over returns the repairs by name.
+func Over(k Keys, c Clusters, v Vaults) map[string]func(p plan.Plan, partition string) (remedy.Effect, error) {
+	return map[string]func(p plan.Plan, partition string) (remedy.Effect, error){
+		plan.RecoverKey:            func(p plan.Plan, at string) (remedy.Effect, error) { return recoverkey.Effect(k, p, at), nil },
+		plan.ReenableVersion:       func(p plan.Plan, at string) (remedy.Effect, error) { return reenableversion.Effect(k, p, at), nil },
+		plan.FixKeyOps:             func(p plan.Plan, at string) (remedy.Effect, error) { return fixkeyops.Effect(k, p, at), nil },
+		plan.RestoreGrant:          func(p plan.Plan, at string) (remedy.Effect, error) { return restoregrant.Effect(v, p, at), nil },
+		plan.AttachIdentity:        func(p plan.Plan, at string) (remedy.Effect, error) { return attachidentity.Effect(c, p, at) },
+		plan.OpenTrustedBypass:     func(p plan.Plan, at string) (remedy.Effect, error) { return opentrustedbypass.Effect(v, p, at) },
+		plan.EnablePurgeProtection: func(p plan.Plan, at string) (remedy.Effect, error) { return enablepurgeprotection.Effect(v, p, at) },
+		plan.RecoverVault:          func(p plan.Plan, at string) (remedy.Effect, error) { return recovervault.Effect(v, p, at) },
+		plan.RollBackDowngrade:     func(p plan.Plan, at string) (remedy.Effect, error) { return rollbackdowngrade.Effect(c, p, at) },
+	}
+}
