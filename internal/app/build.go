@@ -40,6 +40,8 @@ const pollEvery = 15 * time.Second
 // world is everything that was built, for its user to close.
 type world struct {
 	guard   *guard.Guard
+	profile cloud.Profile
+	reader  *vault.Client // as the observer
 	backend store.Backend
 	now     func() time.Time
 	close   func()
@@ -74,14 +76,22 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 		Alerts: alert.NewDispatcher(b.State, rec, channels, now, jitter),
 		Seal:   seal,
 		Now:    now, NewID: uuid.NewString,
-		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
+		Reconcile: pol.Limits.ReconcileEvery,
+		Effects:   &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
 	}
 	problems = append(problems, more...)
+	if g.People, err = peopleSeal(s); err != nil {
+		problems = append(problems, err.Error())
+	}
 	if err := connect(g, profile.WithGate(limit.New(b.State, now)), s, now); err != nil {
 		problems = append(problems, err.Error())
 	}
 	g.Observe = strings.Join(problems, "; ")
-	return &world{guard: g, backend: b, now: now, close: func() { _ = closer() }}, nil
+	w := &world{guard: g, profile: profile, backend: b, now: now, close: func() { _ = closer() }}
+	if cred, err := profile.Credential(s.Observer); err == nil {
+		w.reader, _ = vault.New(profile, cred, now) // an error is among the problems already
+	}
+	return w, nil
 }
 
 func appendProblem(problems []string, problem string) []string {
@@ -142,7 +152,10 @@ func connect(g *guard.Guard, profile cloud.Profile, s Settings, now func() time.
 	if g.Vault, err = vault.New(profile, remediator, now); err != nil {
 		return err
 	}
-	g.Clusters, err = cluster.New(profile, remediator, now)
+	if g.Clusters, err = cluster.New(profile, remediator, now); err != nil {
+		return err
+	}
+	g.Repairs, err = repairsAs(profile, remediator, now)
 	return err
 }
 

@@ -25,7 +25,15 @@ type Settings struct {
 	Remediator    string // CMKGUARD_REMEDIATOR_CLIENT_ID; "": nothing can write
 	UnderHost     bool   // a Functions host started us
 	InFlight      int    // CMKGUARD_MAX_IN_FLIGHT: invocations that run at once; 0 is funchost's default
+	Approvals     Approvals
 	JournalKey    string // CMKGUARD_JOURNAL_KEY: PEM, or its file; "" is journal-key.pem beside the embedded state
+}
+
+// Approvals are the settings of who may approve, and how that is sealed.
+type Approvals struct {
+	Tenant   string // CMKGUARD_APPROVAL_TENANT: directory whose people decide
+	Audience string // CMKGUARD_APPROVAL_AUDIENCE: client id of the app registration that tokens must be for
+	Key      string // CMKGUARD_APPROVAL_KEY: 32 bytes or more in base64; "" with embedded state: approval.key beside it
 }
 
 // readSettings returns the settings, what makes the process unable to run
@@ -35,6 +43,9 @@ func readSettings(env func(string) string) (s Settings, fatal, problems []string
 		Port: env(portSetting), Policy: env("CMKGUARD_POLICY"), Cloud: orDefault(env("CMKGUARD_CLOUD"), "public"),
 		Observer: env("CMKGUARD_OBSERVER_CLIENT_ID"), Remediator: env("CMKGUARD_REMEDIATOR_CLIENT_ID"),
 		UnderHost: env("FUNCTIONS_CUSTOMHANDLER_WORKER_ID") != "", JournalKey: env("CMKGUARD_JOURNAL_KEY"),
+	}
+	s.Approvals = Approvals{
+		Tenant: env("CMKGUARD_APPROVAL_TENANT"), Audience: env("CMKGUARD_APPROVAL_AUDIENCE"), Key: env("CMKGUARD_APPROVAL_KEY"),
 	}
 	if problem := s.readState(env); problem != "" {
 		fatal = append(fatal, problem)
