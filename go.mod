@@ -1,6 +1,6 @@
 module cmkguard
 
-go 1.26.0
+go 1.26.2
 
 require (
 	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.24.0
@@ -21,6 +21,7 @@ require (
 	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
+	github.com/jacoelho/xsd v0.2.0
 	github.com/owenrumney/go-sarif/v3 v3.3.0
 	github.com/rs/zerolog v1.35.1
 	github.com/slack-go/slack v0.17.3

@@ -45,6 +45,9 @@ param connectEvents bool = false
 @description('Path of the policy file inside the package. Empty: the built-in policy, which is a dry run.')
 param policyFile string = ''
 
+@description('Client id of the app registration whose app role CMKGuard.Approver the people who approve repairs hold. Empty: nobody can approve.')
+param approvalAudience string = ''
+
 @description('Settings that are secrets, as Key Vault secret URIs: by setting name, such as CMKGUARD_WEBHOOK_SECRET.')
 param secretUris object = {}
 
@@ -239,6 +242,8 @@ var settings = union({
   CMKGUARD_POLICY: policyFile
   CMKGUARD_PUBLIC_URL: empty(publicUrl) ? 'https://${appName}.azurewebsites.net' : publicUrl
   CMKGUARD_LOG_LEVEL: 'info'
+  CMKGUARD_APPROVAL_TENANT: tenant().tenantId
+  CMKGUARD_APPROVAL_AUDIENCE: approvalAudience // CMKGUARD_APPROVAL_KEY comes with the secrets
 }, toObject(items(secretUris), s => s.key, s => '@Microsoft.KeyVault(SecretUri=${s.value})'))
 
 resource app 'Microsoft.Web/sites@2024-11-01' = {

@@ -22,7 +22,7 @@ const (
 // keyed is a world with a cluster whose key is near its expiry.
 func keyed(t *testing.T) (sim *azuresim.Sim, key azureid.Key, env []string, dir string) {
 	t.Helper()
-	sim = azuresim.New(azuresim.Options{})
+	sim = azuresim.New(azuresim.Options{Wall: time.Now})
 	m := sim.AddSample("v1", 365*24*time.Hour)
 	srv, err := sim.Serve()
 	if err != nil {

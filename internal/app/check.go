@@ -69,6 +69,7 @@ func check(ctx context.Context, p Process, f checkFlags, names []string) error {
 	if err != nil {
 		return exitError{exitUsage, err}
 	}
+	defer func() { _ = look.close() }()
 	out := io.Writer(p.Stdout)
 	if f.into != "" {
 		file, err := look.goOn(f.into)

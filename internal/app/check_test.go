@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/azuresim"
 	"cmkguard/internal/findings"
+	"cmkguard/internal/localhost"
 )
 
 // estate is a world with one cluster and the settings that lead there.
@@ -147,5 +149,40 @@ func TestCheckGoesOnIntoAFile(t *testing.T) {
 	}
 	if out, code := run(t, env, "check", "--into", file); code != 2 || !strings.Contains(out, "--into") {
 		t.Errorf("a table into a file to go on with: exit %d:\n%s", code, out)
+	}
+}
+
+// With a state to look into, what the logs claim of each key's use is shown too;
+// without a claim it is unknown, and never ok.
+func TestCheckShowsTheUseThatLogsClaim(t *testing.T) {
+	t.Parallel()
+	sim, key, env, _ := keyed(t)
+	use := func() string {
+		text, _ := run(t, env, "check", "-o", "jsonl", "--fail-on", "never")
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, `"CMK-057"`) {
+				return line
+			}
+		}
+		return ""
+	}
+	if line := use(); !strings.Contains(line, `"answer":"unknown"`) {
+		t.Fatalf("%q", line)
+	}
+	url, _, kill := serve(t, env)
+	record := fmt.Sprintf(`{"records":[{"time":%q,"category":"AuditEvent","operationName":"KeyUnwrap","resultType":"Success","correlationId":"c1","resourceId":%q,`+
+		`"identity":{"claim":{"oid":"22222222-2222-2222-2222-222222222201"}},"properties":{"id":%q,"httpStatusCode":200}}]}`,
+		sim.Clock().Now().Format(time.RFC3339), strings.ToUpper("/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv-a"), key.String())
+	body, err := localhost.EventHubEnvelope(call("vaultlogs"), "logs", localhost.HubMessages{
+		Hub: "insights-logs-auditevent", Partition: "0", Enqueued: time.Now(), Bodies: [][]byte{[]byte(record)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := localhost.Post(t.Context(), http.DefaultClient, url, "vaultlogs", "00000000-0000-4000-8000-000000000001", body); err != nil {
+		t.Fatal(err)
+	}
+	kill()
+	if line := use(); !strings.Contains(line, `"answer":"ok"`) || !strings.Contains(line, key.Version) {
+		t.Fatalf("%q", line)
 	}
 }

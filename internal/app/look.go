@@ -15,6 +15,7 @@ import (
 	"cmkguard/internal/azure/survey"
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/findings"
+	"cmkguard/internal/guard"
 	"cmkguard/internal/limit"
 	"cmkguard/internal/policy"
 	"cmkguard/internal/risk"
@@ -44,8 +45,10 @@ type look struct {
 	depth  survey.Depth
 	asked  risk.Selection
 	named  []azureid.Resource
-	chain  map[string]bool  // the checks of the chain itself
-	told   []string         // what our own channels tell people of: wiring.Alerting.Own
+	chain  map[string]bool // the checks of the chain itself
+	told   []string        // what our own channels tell people of: wiring.Alerting.Own
+	uses   *guard.Guard    // where claims of use are kept; nil without state
+	close  func() error
 	before findings.Earlier // what an interrupted run has written
 }
 
@@ -82,6 +85,22 @@ func (l *look) connect(p Process) error {
 		return err
 	}
 	l.renew()
+	return l.openUses(p, s, profile)
+}
+
+// openUses opens the state that claims of use are kept in, where a setting names
+// one: then the check of use (CMK-057) is asked too.
+func (l *look) openUses(p Process, s Settings, profile cloud.Profile) error {
+	l.close = func() error { return nil }
+	if p.Env("CMKGUARD_STATE") == "" || l.depth == survey.DepthSignal {
+		return nil
+	}
+	b, closer, err := openBackend(context.Background(), s, profile, l.now)
+	if err != nil {
+		return fmt.Errorf("CMKGUARD_STATE: %w", err)
+	}
+	l.uses, l.close = &guard.Guard{State: b.State, Now: l.now}, closer
+	l.asked = l.asked.Or(risk.Select("CMK-057"))
 	return nil
 }
 
@@ -212,7 +231,11 @@ func (l *look) doubtful(f findings.Finding) bool {
 }
 
 func (l *look) verdicts(ctx context.Context, w wiring.Wiring) []findings.Finding {
-	return l.findings(l.run.Around(ctx, w, survey.Options{Depth: l.depth, OwnAlerts: l.told}))
+	w = l.run.Around(ctx, w, survey.Options{Depth: l.depth, OwnAlerts: l.told})
+	if l.uses != nil && !w.Key().IsZero() {
+		w.Posture.Use = l.uses.UseFact(ctx, w)
+	}
+	return l.findings(w)
 }
 
 func (l *look) findings(w wiring.Wiring) []findings.Finding {

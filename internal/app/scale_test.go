@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -60,7 +61,8 @@ func lookAt(tb testing.TB, e azuresim.Estate, depth, output string) spent {
 			s.others++
 		}
 	}
-	keys := (e.Clusters + azuresim.ClustersPerKey - 1) / azuresim.ClustersPerKey
+	per := cmp.Or(e.PerKey, azuresim.ClustersPerKey)
+	keys := (e.Clusters + per - 1) / per
 	vaults := (keys + azuresim.KeysPerVault - 1) / azuresim.KeysPerVault
 	s.bound = 2*vaults + 3*keys
 	if depth == "daily" {
@@ -132,5 +134,20 @@ func BenchmarkCheck(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkCheckGrowth lets the clusters grow alone: twenty keys whatever their
+// number.
+func BenchmarkCheckGrowth(b *testing.B) {
+	for _, n := range []int{100, 1000, 10_000} {
+		b.Run(fmt.Sprintf("keys-20/clusters-%d", n), func(b *testing.B) {
+			for range b.N {
+				s := lookAt(b, azuresim.Estate{Clusters: n, PerKey: n / 20}, "sweep", "jsonl")
+				b.ReportMetric(float64(s.graph), "queries")
+				b.ReportMetric(float64(s.others), "calls")
+				b.ReportMetric(float64(s.peak)/(1<<20), "MiB")
+			}
+		})
 	}
 }

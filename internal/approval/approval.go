@@ -80,7 +80,7 @@ func (s Seal) sum(d Decision) (string, error) {
 	d.Seal = ""
 	raw, err := canonical.JSON(d)
 	if err != nil || len(s.key) == 0 {
-		return "", fault.New(fault.Invalid, "approval.sum", "no key, or no canonical form: %v", err)
+		return "", fault.New(fault.Invalid, "approval.Close", "CMKGUARD_APPROVAL_KEY is not set: want 32 random bytes in base64 (openssl rand -base64 32), kept where writers of the storage cannot read it")
 	}
 	m := hmac.New(sha256.New, s.key)
 	m.Write([]byte("cmkguard approval v1\n"))

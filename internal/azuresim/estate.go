@@ -1,6 +1,7 @@
 package azuresim
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 // four keys with an identity of their own, per key five clusters.
 type Estate struct {
 	Clusters int
+	PerKey   int // clusters per key; 0: ClustersPerKey
 	// Unprotected is how many vaults, the first ones, lack purge protection.
 	Unprotected int
 }
@@ -27,7 +29,8 @@ const (
 func (s *Sim) AddEstate(e Estate) (subscriptions []string, token string) {
 	const observer = "55555555-5555-5555-5555-555555555555"
 	s.AddCaller(Caller{Name: "observer", ObjectID: observer, Token: "observer-token", Reads: true})
-	keys := (e.Clusters + ClustersPerKey - 1) / ClustersPerKey
+	per := cmp.Or(e.PerKey, ClustersPerKey)
+	keys := (e.Clusters + per - 1) / per
 	left := e.Clusters
 	var vault azureid.Resource
 	var host, scope string
@@ -48,8 +51,8 @@ func (s *Sim) AddEstate(e Estate) (subscriptions []string, token string) {
 				PublicNetworkAccess: "Disabled", Bypass: "AzureServices", DefaultAction: "Deny", Tags: ownerTags()})
 			s.surround(scope, vault)
 		}
-		s.addConsumers(scope, vault, host, k, min(left, ClustersPerKey))
-		left -= ClustersPerKey
+		s.addConsumers(scope, vault, host, k, min(left, per))
+		left -= per
 	}
 	return subscriptions, "observer-token"
 }

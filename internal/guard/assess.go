@@ -67,6 +67,7 @@ func (g *Guard) assess(ctx context.Context, s event.Signal, lastTry bool) (touch
 	if err := g.addPointedBack(ctx, p); err != nil {
 		return nil, err
 	}
+	g.addUses(ctx, p)
 	if err := g.inventory(ctx, p); err != nil {
 		return nil, err
 	}

@@ -79,11 +79,8 @@ func (g *Guard) stepRepair(ctx context.Context, partition string, s *saga) error
 		if err != nil {
 			return err
 		}
-		if held != "" {
-			s.stop("not started: "+held, g.Now())
-			return nil
-		}
-		if err := g.beginAction(ctx, s.Plan); err != nil {
+		stop, err := g.begin(ctx, s, held, partition, effect.Key)
+		if stop || err != nil {
 			return err
 		}
 	}

@@ -32,11 +32,8 @@ func (g *Guard) stepRotate(ctx context.Context, partition string, s *saga) error
 		if err != nil {
 			return err
 		}
-		if held != "" {
-			s.stop("not started: "+held, g.Now())
-			return nil
-		}
-		if err := g.beginAction(ctx, s.Plan); err != nil {
+		stop, err := g.begin(ctx, s, held, partition, effect.Key)
+		if stop || err != nil {
 			return err
 		}
 	}
@@ -54,6 +51,21 @@ func (g *Guard) stepRotate(ctx context.Context, partition string, s *saga) error
 		s.NextAt, s.Why = out.At.UTC(), out.Why
 	}
 	return nil
+}
+
+// begin stops the saga of a plan that is held, or writes down that it begins. What
+// holds it may be what another worker has just begun for the same plan: then it is
+// brought to its end, not stopped.
+func (g *Guard) begin(ctx context.Context, s *saga, held, partition, key string) (stop bool, err error) {
+	if held == "" {
+		return false, g.beginAction(ctx, s.Plan)
+	}
+	begun, err := remedy.Begun(ctx, g.State, partition, key)
+	if begun || err != nil {
+		return false, err
+	}
+	s.stop("not started: "+held, g.Now())
+	return true, nil
 }
 
 func (g *Guard) regate(ctx context.Context, p plan.Plan) (string, error) {

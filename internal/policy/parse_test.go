@@ -105,9 +105,13 @@ func TestTheDocumentedExample(t *testing.T) {
 	limits.BreakGlass = []string{"00000000-0000-0000-0000-000000000001"}
 	want.Limits = Limits{Risk: limits, MinVersionAge: 7 * day, RotationsPerDay: 10, ConsumersPerRun: 20, RotationDueGuard: 7 * day,
 		MinBetween: 10 * time.Minute, FailuresPerDay: 3, ConsumersPerHour: 50, ConsumersPerDay: 200, ReconcileEvery: time.Hour, RampStep: 15 * time.Minute}
-	want.Approvals = Approvals{ValidFor: day}
+	want.Approvals, want.ErasableKeys = Approvals{Persons: 2, ValidFor: day}, []string{"kv-tenants/*"}
+	want.Exemptions = []Exemption{{
+		Name: "migration", Match: Match{Keys: []string{"kv-old/*"}}, Remedies: []string{"rotate"}, Owner: "team-orders",
+		Reason: "moves to kv-orders in March", Ticket: "OPS-4711", Expires: time.Date(2027, 4, 1, 0, 0, 0, 0, time.UTC),
+	}}
 	opts := cmp.Options{
-		cmpopts.IgnoreUnexported(Policy{}), cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() }), cmpopts.IgnoreFields(Rule{}, "Line"),
+		cmpopts.IgnoreUnexported(Policy{}), cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() }), cmpopts.IgnoreFields(Rule{}, "Line"), cmpopts.IgnoreFields(Exemption{}, "Line"),
 		cmpopts.IgnoreFields(Channel{}, "Line"), cmpopts.IgnoreFields(Route{}, "Line"),
 	}
 	if diff := cmp.Diff(want, got, opts); diff != "" {
