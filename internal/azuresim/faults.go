@@ -96,6 +96,9 @@ func (s *Sim) fault(r *http.Request) *Fault {
 		}
 	}
 	for _, f := range s.faults {
+		if f.Mode == Late && r.Header.Get("Authorization") == "" {
+			continue // a request that only asks for the challenge has no effect to land
+		}
 		if f.Times > 0 && (f.Method == "" || f.Method == r.Method) && match(f.Host, r.Host) && match(f.Path, r.URL.Path) {
 			f.Times--
 			return f

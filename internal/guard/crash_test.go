@@ -176,7 +176,9 @@ func (c killChannel) Send(ctx context.Context, a alert.Alert) (id string, err er
 }
 
 // effects are the calls that change something outside of our state.
-func isEffect(call string) bool { return call == "vault.Rotate" || call == "cluster.Rewire" }
+func isEffect(call string) bool {
+	return call == "vault.Rotate" || call == "cluster.Rewire" || call == "repair.Act"
+}
 
 func isWrite(call string) bool {
 	switch call {
@@ -192,6 +194,8 @@ func (w *world) process(k *killer) *guard.Guard {
 		// The request is on its way and lands when the world's clock says so.
 		w.sim.Inject(azuresim.Fault{Method: http.MethodPost, Path: "/keys/*/rotate", Times: 1, Mode: azuresim.Late, Status: 504, Code: "Timeout", Delay: 4 * time.Minute})
 		w.sim.Inject(azuresim.Fault{Method: http.MethodPatch, Times: 1, Mode: azuresim.Late, Status: 504, Code: "Timeout", Delay: 100 * time.Second})
+		w.sim.Inject(azuresim.Fault{Method: http.MethodPost, Path: "/deletedkeys/*/recover", Times: 1, Mode: azuresim.Late, Status: 504, Code: "Timeout", Delay: 100 * time.Second})
+		w.sim.Inject(azuresim.Fault{Method: http.MethodPut, Times: 1, Mode: azuresim.Late, Status: 504, Code: "Timeout", Delay: 100 * time.Second})
 		do()
 		w.sim.ClearFaults()
 	}
@@ -200,6 +204,7 @@ func (w *world) process(k *killer) *guard.Guard {
 		vault:    func(v rotate.Vault) rotate.Vault { return killVault{k, v} },
 		clusters: func(c rewire.Clusters) rewire.Clusters { return killClusters{k, c} },
 		channel:  killChannel{k, w.told},
+		repairs:  func(m map[string]guard.RepairMaker) map[string]guard.RepairMaker { return killRepairs(k, m) },
 	})
 }
 

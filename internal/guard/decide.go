@@ -51,6 +51,9 @@ func (g *Guard) Find(ctx context.Context, id string) (Held, error) {
 	if err != nil {
 		return Held{}, err
 	}
+	if old.planETag == "" { // found by its name before it was written, or never written
+		return Held{}, fault.New(fault.Invalid, op, "plan %s is not stored yet", id)
+	}
 	h := Held{SHA256: old.plan.SHA256, Rulings: old.plan.Rulings, Started: old.plan.Started, Causes: old.plan.Causes, Partition: partition}
 	if err := json.Unmarshal(old.plan.Plan, &h.Plan); err != nil {
 		return Held{}, fault.New(fault.Invalid, op, "plan %s: %w", id, err)

@@ -128,6 +128,7 @@ type parts struct {
 	vault    func(rotate.Vault) rotate.Vault
 	clusters func(rewire.Clusters) rewire.Clusters
 	channel  alert.Channel
+	repairs  func(map[string]guard.RepairMaker) map[string]guard.RepairMaker
 }
 
 // build makes a guard as a process that starts would.
@@ -171,6 +172,10 @@ func (w *world) build(o setup, profile cloud.Profile, dir string, with parts) *g
 	must(w.t, err)
 	people, err := approval.NewSeal(bytes.Repeat([]byte{7}, 32))
 	must(w.t, err)
+	makers := repairs.Over(keys, moves, writer)
+	if with.repairs != nil {
+		makers = with.repairs(makers)
+	}
 	newID := func() string { return fmt.Sprintf("id-%d", w.ids.Add(1)) }
 	pol := policy.Default()
 	pol.Remedies = map[string]policy.Mode{plan.Rotate: o.mode, plan.Rewire: o.mode}
@@ -189,7 +194,7 @@ func (w *world) build(o setup, profile cloud.Profile, dir string, with parts) *g
 		Alerts: alert.NewDispatcher(b.State, rec, channels, now, func() float64 { return 0 }),
 		Seal:   journal.NewSequencer(b, signer, "test", now),
 		Survey: func() guard.Survey { return sv.Run() }, Vault: vaults, Clusters: clusters, Now: now, NewID: newID,
-		Repairs: repairs.Over(keys, moves, writer), People: people,
+		Repairs: makers, People: people,
 		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: newID, Poll: 15 * time.Second},
 	}
 }

@@ -75,8 +75,8 @@ func (g *Guard) stepRepair(ctx context.Context, partition string, s *saga) error
 		return err
 	}
 	if !begun {
-		held, err := g.regateRepair(ctx, s.Plan)
-		if err != nil {
+		held, read, err := g.regateRepair(ctx, s.Plan)
+		if err != nil || g.waitToRead(s, held, read) {
 			return err
 		}
 		stop, err := g.begin(ctx, s, held, partition, effect.Key)
@@ -101,39 +101,37 @@ func (g *Guard) stepRepair(ctx context.Context, partition string, s *saga) error
 
 // regateRepair looks at the subject again: only the very plan that was decided
 // on, wanted still and allowed still, is begun.
-func (g *Guard) regateRepair(ctx context.Context, pl plan.Plan) (string, error) {
+func (g *Guard) regateRepair(ctx context.Context, pl plan.Plan) (held string, read bool, err error) {
 	p := g.look(ctx, g.Survey(), lookAt(pl.Subject, pl.Key))
 	if err := g.addKeys(ctx, g.Survey(), p); err != nil {
-		return "", err
+		return "", false, err
 	}
 	if err := g.addPointedBack(ctx, p); err != nil {
-		return "", err
+		return "", false, err
 	}
 	list, err := g.wanted(ctx, p, pl.Subject)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
+	read = p.complete && p.unread() == ""
 	at := slices.IndexFunc(list, func(w want) bool { return w.plan.ID == pl.ID })
 	if at < 0 {
-		return "it is no longer wanted, or can no longer be judged", nil
+		return "it is no longer wanted, or can no longer be judged", read, nil
 	}
 	was, err := pl.Fingerprint()
 	if err != nil {
-		return "", err
+		return "", read, err
 	}
 	is, err := list[at].plan.Fingerprint()
 	if err != nil || is != was {
-		return "the facts or the policy changed since it was decided", err
+		return "the facts or the policy changed since it was decided", read, err
 	}
 	old, err := g.storedPlan(ctx, incident.Partition(pl.Subject), pl.ID)
 	if err != nil {
-		return "", err
+		return "", read, err
 	}
 	in, err := g.inputs(ctx, pl, "", old.plan.Causes, false)
-	if err != nil {
-		return "", err
-	}
-	return heldText(plan.Gates(list[at].plan, list[at].facts, in)), nil
+	return heldText(plan.Gates(list[at].plan, list[at].facts, in)), true, err
 }
 
 // lookAt is a look at a subject that no event asked for.

@@ -87,6 +87,9 @@ func (w *world) plans(remedy string) []guard.Held {
 	var out []guard.Held
 	for _, row := range rows {
 		h, err := w.g.Find(ctx, row.Key)
+		if fault.Is(err, fault.Invalid) {
+			continue // named, and its worker died before it was written
+		}
 		must(w.t, err)
 		if h.Plan.Remedy == remedy {
 			out = append(out, h)

@@ -28,6 +28,7 @@ type saga struct {
 	Followers []follower `json:"followers"`
 	NextAt    time.Time  `json:"nextAt"`
 	Why       string     `json:"why,omitempty"`
+	Waits     int        `json:"waits,omitempty"` // how often it waited for facts that could not be read
 	// RetryAt is from when a stopped saga's plan may start again; zero: never.
 	RetryAt time.Time `json:"retryAt"`
 }

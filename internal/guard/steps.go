@@ -28,8 +28,8 @@ func (g *Guard) stepRotate(ctx context.Context, partition string, s *saga) error
 		return err
 	}
 	if !begun {
-		held, err := g.regate(ctx, s.Plan)
-		if err != nil {
+		held, read, err := g.regate(ctx, s.Plan)
+		if err != nil || g.waitToRead(s, held, read) {
 			return err
 		}
 		stop, err := g.begin(ctx, s, held, partition, effect.Key)
@@ -68,18 +68,34 @@ func (g *Guard) begin(ctx context.Context, s *saga, held, partition, key string)
 	return true, nil
 }
 
-func (g *Guard) regate(ctx context.Context, p plan.Plan) (string, error) {
+// maxWaits is how often a plan that is to begin waits for facts that cannot be read
+// just now (a service's rate is used up, say) before it is stopped.
+const maxWaits = 12
+
+// waitToRead puts the step off where what holds it is that nothing could be read.
+func (g *Guard) waitToRead(s *saga, held string, read bool) bool {
+	if held == "" || read || s.Waits >= maxWaits {
+		return false
+	}
+	s.Waits++
+	s.NextAt, s.Why = g.Now().Add(backoff(s.Waits)).UTC(), "waits for what could not be read: "+clip(held, 500)
+	return true
+}
+
+// regate asks the gates on fresh facts; read is false if facts were missing.
+func (g *Guard) regate(ctx context.Context, p plan.Plan) (held string, read bool, err error) {
 	facts, err := g.keyFacts(ctx, g.Survey(), p.Key)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
+	read = facts.Versions.State != wiring.NotRead && facts.Versions.State != wiring.Unreadable && len(facts.Wirings) > 0
 	fresh := plan.ForRotation(facts, p.PolicyHash, p.Created)
 	old, err := g.storedPlan(ctx, keyPartition(p.Key), p.ID)
 	if err != nil {
-		return "", err
+		return "", read, err
 	}
 	in, err := g.inputs(ctx, fresh, "", old.plan.Causes, false)
-	return heldText(plan.Gates(fresh, facts, in)), err
+	return heldText(plan.Gates(fresh, facts, in)), read, err
 }
 
 // released leaves out that a cluster's move waits for an approval, where people

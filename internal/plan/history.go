@@ -91,10 +91,10 @@ func gateOneAtATime(p Plan, h History, now time.Time) Ruling {
 	return allow(name, "nothing else acts on this key")
 }
 
-func gateBreaker(p Plan, h History, now time.Time) Ruling {
+func gateBreaker(_ Plan, h History, now time.Time) Ruling {
 	bad := 0
-	for _, a := range h.others(p, now, 24*time.Hour) {
-		if a.Ended == Failed || a.Ended == Unexpected {
+	for _, a := range h.Actions { // the plan's own failure counts too
+		if a.At.After(now.Add(-24*time.Hour)) && (a.Ended == Failed || a.Ended == Unexpected) {
 			bad++
 		}
 	}

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -68,4 +69,34 @@ func lookBack(rs []plan.Ruling) []plan.Ruling {
 		}
 	}
 	return out
+}
+
+// Two hundred plans that piled up begin one, two, four... as steps pass, each
+// asked again every minute, and all have begun when the ramp is above them.
+func TestTheRampOfTwoHundred(t *testing.T) {
+	t.Parallel()
+	f, in := world(t)
+	const plans, step = 200, 15 * time.Minute
+	h := calm()
+	h.Bounds.RampStep, h.Bounds.ConsumersPerHour, h.Bounds.ConsumersPerDay = step, 1000, 1000
+	h.FirstEnabled[plan.Rotate] = now
+	in.Policy.Limits.RotationsPerDay = 1000
+	begun := map[int]bool{}
+	for in.Now = now; in.Now.Sub(now) < 3*time.Hour; in.Now = in.Now.Add(time.Minute) {
+		for n := range plans {
+			if begun[n] {
+				continue
+			}
+			p := plan.ForRotation(f, "hash", now)
+			p.ID, p.Key.Name = fmt.Sprint("plan-", n), fmt.Sprint("key-", n)
+			in.History = h
+			if held := plan.Holding(lookBack(plan.Gates(p, f, in))); len(held) == 0 {
+				begun[n] = true
+				h.Actions = append(h.Actions, plan.Action{Plan: p.ID, Remedy: plan.Rotate, Key: p.Key.ID(), At: in.Now, Consumers: 1, Ended: plan.Done})
+			}
+		}
+		if may := 1 << int(in.Now.Sub(now)/step); len(begun) != min(may, plans) {
+			t.Fatalf("after %s: %d begun, want %d", in.Now.Sub(now), len(begun), min(may, plans))
+		}
+	}
 }
