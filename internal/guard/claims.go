@@ -99,6 +99,17 @@ func tellingOf(p *picture) (telling, bool) {
 	return telling{}, false
 }
 
+// tells reports whether the signal's claim is told by itself, whatever live state
+// shows.
+func tells(s event.Signal) bool {
+	switch s.Kind {
+	case event.KeyCreated, event.KeyImported, event.KeyRestored, event.UseFailed, event.KeyBackedUp, event.AttemptDenied, event.EarsCut:
+		return s.Claim != nil
+	default:
+		return false
+	}
+}
+
 // refused names the clusters whose identity the claim says was refused, or "".
 func refused(p *picture) string {
 	if p.signal.Claim == nil {

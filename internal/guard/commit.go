@@ -239,8 +239,10 @@ func withCause(causes []string, s event.Signal) []string {
 		return causes
 	}
 	switch s.Kind {
-	case event.UseFailed, event.AttemptDenied: // changed nothing
+	case event.UseFailed: // the cluster's own identity: changed nothing
 		return causes
+	case event.AttemptDenied:
+		return append(slices.Clone(causes), plan.Suspect+s.Claim.Actor.ObjectID)
 	default:
 		return append(slices.Clone(causes), s.Claim.Actor.ObjectID)
 	}

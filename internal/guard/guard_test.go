@@ -89,6 +89,10 @@ type world struct {
 }
 
 type setup struct {
+	// Not empty: the world is carried in memory, over this profile, whose folder
+	// holds the journal's key.
+	dir     string
+	profile cloud.Profile
 	kind    string
 	created time.Duration // age of the key's first version
 	mode    policy.Mode
@@ -102,24 +106,28 @@ func newWorld(t *testing.T, o setup) *world {
 	w := &world{t: t, sim: azuresim.New(o.azure), told: &told{}}
 	sample := w.sim.AddSample(o.kind, o.created)
 	w.key, w.cluster = sample.Key, sample.Cluster
-	server, err := w.sim.Serve()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	dir := t.TempDir()
-	path, err := server.WriteProfile(dir, "token")
-	if err != nil {
-		t.Fatal(err)
-	}
-	profile, err := cloud.Load(path)
-	if err != nil {
-		t.Fatal(err)
+	dir, profile := o.dir, o.profile.WithTransport(w.sim.Transport())
+	if dir == "" {
+		dir, profile = served(t, w.sim)
 	}
 	w.b = memstore.New(w.sim.Clock().Now).Backend()
 	w.boot = func(parts parts) *guard.Guard { return w.build(o, profile, dir, parts) }
 	w.g = w.boot(parts{backend: w.b})
 	return w
+}
+
+// served puts the world behind HTTPS.
+func served(t *testing.T, sim *azuresim.Sim) (dir string, profile cloud.Profile) {
+	t.Helper()
+	server, err := sim.Serve()
+	must(t, err)
+	t.Cleanup(server.Close)
+	dir = t.TempDir()
+	path, err := server.WriteProfile(dir, "token")
+	must(t, err)
+	profile, err = cloud.Load(path)
+	must(t, err)
+	return dir, profile
 }
 
 // parts are what a test puts in place of the ordinary.

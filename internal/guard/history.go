@@ -210,7 +210,7 @@ func (g *Guard) tellForged(ctx context.Context, pl plan.Plan, row store.Row) err
 
 func causeOf(causes []string, object string) bool {
 	for _, c := range causes {
-		if strings.EqualFold(c, object) {
+		if strings.EqualFold(strings.TrimPrefix(c, plan.Suspect), object) {
 			return true
 		}
 	}

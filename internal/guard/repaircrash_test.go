@@ -104,9 +104,9 @@ func (w *world) givenBack(r revocation) error {
 // late; one heir or two go on, and the repair happens exactly once.
 func TestRepairsKilledAtEveryCall(t *testing.T) {
 	t.Parallel()
-	every := 12
+	every := 36
 	if os.Getenv("CMKGUARD_CRASH") == "all" {
-		every = 1
+		every = 6
 	}
 	all := revocations()
 	for _, name := range slices.Sorted(maps.Keys(all)) {

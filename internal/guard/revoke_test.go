@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"strings"
@@ -286,5 +287,42 @@ func TestAStandingApprovalLetsTheRepairRun(t *testing.T) {
 	}
 	if _, err := w.g.Stand(ctx, plan.RecoverKey, other, person(1), 91*24*time.Hour, ""); !fault.Is(err, fault.Invalid) {
 		t.Fatalf("%v", err)
+	}
+}
+
+// Somebody tries to purge a deleted key: refused by purge protection, told by the
+// log's record, and nothing is rescued without people.
+func TestAPurgeAttemptIsToldAndRescuesNothing(t *testing.T) {
+	t.Parallel()
+	var records [][]byte
+	o := setup{kind: "v1", created: 30 * 24 * time.Hour, loosest: true, azure: azuresim.Options{OnAudit: func(raw []byte) { records = append(records, raw) }}}
+	w := newWorld(t, o)
+	w.sim.ChangeVersion(w.key, func(v *azuresim.Version) { v.Expires = nil })
+	w.sim.AddCaller(azuresim.Caller{Name: "mallory", ObjectID: person(6).Object, Token: "mallory"})
+	w.sim.Assign(root+"Microsoft.KeyVault/vaults/kv-a", azuresim.RoleCryptoOfficer, person(6).Object)
+	w.sim.DeleteKey(w.key)
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, "https://"+host+"/deletedkeys/kek?api-version=7.5", nil)
+	must(t, err)
+	req.Header.Set("Authorization", "Bearer mallory")
+	resp, err := (&http.Client{Transport: w.sim.Transport()}).Do(req)
+	must(t, err)
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden {
+		t.Fatalf("purge: %s", resp.Status)
+	}
+	body := append([]byte(`{"records":[`), bytes.Join(records, []byte(","))...)
+	_, err = w.g.TakeLogs(ctx, "vaultlogs", [][]byte{append(body, "]}"...)})
+	must(t, err)
+	w.run(2)
+	if !w.told.has("", "Denied: an attempt to change a key in use") || !w.told.has("CMK-010", "can be recovered until") {
+		t.Fatal("the attempt, or what is deleted and until when, was not told")
+	}
+	for _, c := range w.sim.Calls() {
+		if c.Caller == "guard" && c.Method != http.MethodGet && c.Status < 300 && !strings.HasSuffix(c.Path, "/resources") {
+			t.Fatalf("changed: %s %s", c.Method, c.Path)
+		}
+	}
+	if _, err := w.g.Decide(ctx, w.plans(plan.RecoverKey)[0].Plan.ID, approval.Approve, person(6), "me again"); !fault.Is(err, fault.Denied) {
+		t.Fatalf("the one who tried to purge may approve: %v", err)
 	}
 }

@@ -80,7 +80,7 @@ func approved(p Plan, f Facts, in Inputs, why string) Ruling {
 	}
 	need := Need(p.Remedy, in)
 	s := approval.Judge(in.Decisions, p.ID, sum, need, in.Now)
-	standing := approval.Judge(in.Decisions, StandingMatter(p.Remedy, f.Key), "", approval.Need{Persons: 2, Causes: in.Causes}, in.Now)
+	standing := approval.Judge(in.Decisions, StandingMatter(p.Remedy, f.Key), "", approval.Need{Persons: 2, Causes: need.Causes}, in.Now)
 	switch {
 	case s.Denied:
 		return Ruling{Gate: "mode", Answer: Refuse, Reason: "denied by " + strings.Join(s.By, " and ")}
@@ -113,9 +113,18 @@ func (r Ruling) ByPeople() bool {
 // purpose needs two, unless the policy is content with one; and two always
 // where nobody is known to have caused it.
 func Need(remedy string, in Inputs) approval.Need {
-	n := approval.Need{Persons: max(1, in.Policy.Approvals.Persons), Causes: in.Causes}
-	if Ceilings()[remedy] == policy.Approve && (in.Policy.Approvals.Persons == 0 || len(in.Causes) == 0) {
+	n := approval.Need{Persons: max(1, in.Policy.Approvals.Persons)}
+	known := false
+	for _, c := range in.Causes {
+		object, suspect := strings.CutPrefix(c, Suspect)
+		n.Causes, known = append(n.Causes, object), known || !suspect
+	}
+	if Ceilings()[remedy] == policy.Approve && (in.Policy.Approvals.Persons == 0 || !known) {
 		n.Persons = 2
 	}
 	return n
 }
+
+// Suspect before a cause says that whoever it names tried something, and may not
+// be the one who did it: kept from approving, and not known as the cause.
+const Suspect = "suspect:"

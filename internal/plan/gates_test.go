@@ -185,3 +185,29 @@ func TestNoGateAskedIsNoPermission(t *testing.T) {
 		t.Fatal("no rulings must hold")
 	}
 }
+
+// Two people for what may have been taken away on purpose; one only where the
+// policy is content with one and somebody is known to have caused it.
+func TestHowManyPeopleARepairNeeds(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		remedy  string
+		persons int
+		causes  []string
+		want    int
+	}{
+		"by default":                {plan.RecoverKey, 0, []string{"a"}, 2},
+		"one, and nobody known":     {plan.RecoverKey, 1, nil, 2},
+		"one, and a suspect":        {plan.RecoverKey, 1, []string{plan.Suspect + "a"}, 2},
+		"one, and somebody known":   {plan.RecoverKey, 1, []string{"a"}, 1},
+		"two":                       {plan.RecoverKey, 2, []string{"a"}, 2},
+		"a rotation":                {plan.Rotate, 0, nil, 1},
+		"a rotation, two asked for": {plan.Rotate, 2, nil, 2},
+	} {
+		in := plan.Inputs{Policy: policy.Default(), Causes: c.causes}
+		in.Policy.Approvals.Persons = c.persons
+		if n := plan.Need(c.remedy, in); n.Persons != c.want || len(n.Causes) != len(c.causes) || len(n.Causes) > 0 && n.Causes[0] != "a" {
+			t.Errorf("%s: %+v", name, n)
+		}
+	}
+}

@@ -28,6 +28,9 @@ const (
 // roots, uses no proxy for dialled hosts, and follows no redirect: Azure's
 // control and data planes send none, and a token must not follow one.
 func (p Profile) HTTPClient() *http.Client {
+	if p.transport != nil {
+		return &http.Client{Timeout: wholeTimeout, Transport: p.transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	}
 	d := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	return &http.Client{
 		Timeout:       wholeTimeout,

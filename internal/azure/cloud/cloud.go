@@ -9,6 +9,7 @@ package cloud
 import (
 	"crypto/x509"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -25,9 +26,10 @@ type Profile struct {
 	Token    string            // static test token; "" asks Azure for tokens
 	ClockURL string            // replaces the wall clock; "" is the wall clock
 
-	gate     Gate           // nil: services are called as often as anybody likes
-	patience time.Duration  // how long a call may wait at the gate; 0 is waitHere
-	roots    *x509.CertPool // CAFile on top of the system's roots; nil is the system's
+	gate      Gate              // nil: services are called as often as anybody likes
+	patience  time.Duration     // how long a call may wait at the gate; 0 is waitHere
+	transport http.RoundTripper // nil: the network
+	roots     *x509.CertPool    // CAFile on top of the system's roots; nil is the system's
 }
 
 // target returns the address that is dialled instead of addr (HOST:PORT), if

@@ -48,6 +48,13 @@ func (p Profile) WithPatience(d time.Duration) Profile {
 	return p
 }
 
+// WithTransport returns a profile whose calls are carried by rt instead of the
+// network: a simulated Azure of the same process.
+func (p Profile) WithTransport(rt http.RoundTripper) Profile {
+	p.transport = rt
+	return p
+}
+
 // gatePolicy takes every try of a request from its service's bucket.
 type gatePolicy struct {
 	p Profile
