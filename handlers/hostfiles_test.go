@@ -12,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"cmkguard/handlers/approvals"
 	"cmkguard/handlers/eventqueue"
 	"cmkguard/handlers/keyvaultevents"
 	"cmkguard/handlers/resourceevents"
@@ -76,6 +77,13 @@ func (d *document) text(path, why string) string {
 		d.problem(path, "is missing: %s", why)
 		return ""
 	}
+	if list, ok := e.Value.(*ast.SequenceNode); ok {
+		var all []string
+		for _, v := range list.Values {
+			all = append(all, v.GetToken().Value)
+		}
+		return strings.Join(all, ",")
+	}
 	return e.Value.GetToken().Value
 }
 
@@ -130,8 +138,9 @@ func bindings() map[string]binding {
 		eventqueue.Name:     {"type": "queueTrigger", "name": eventqueue.Binding, "dataType": "binary", "queueName": eventqueue.Queue, "connection": "CMKGUARD_STORAGE"},
 		vaultlogs.Name: {"type": "eventHubTrigger", "name": vaultlogs.Binding, "dataType": "binary", "cardinality": "many", "eventHubName": vaultlogs.Hub,
 			"connection": "CMKGUARD_EVENTHUB"},
-		work.Name:  {"type": "queueTrigger", "name": work.Binding, "dataType": "binary", "queueName": work.Queue, "connection": "CMKGUARD_STORAGE"},
-		sweep.Name: {"type": "timerTrigger", "name": sweep.Binding, "schedule": "0 * * * * *"},
+		work.Name:      {"type": "queueTrigger", "name": work.Binding, "dataType": "binary", "queueName": work.Queue, "connection": "CMKGUARD_STORAGE"},
+		approvals.Name: {"type": "httpTrigger", "name": approvals.Binding, "authLevel": "anonymous", "methods": "get,post", "route": approvals.Route},
+		sweep.Name:     {"type": "timerTrigger", "name": sweep.Binding, "schedule": "0 * * * * *"},
 	}
 }
 
@@ -159,10 +168,17 @@ func checkFunction(d *document, function string) []string {
 	if want["type"] == "eventHubTrigger" {
 		d.text("retry.strategy", "Event Hubs moves on after a failure: without retry a record is lost")
 	}
+	if want["type"] == "httpTrigger" {
+		for name, value := range map[string]string{"type": "http", "direction": "out", "name": approvals.Output} {
+			d.want("bindings.1."+name, value, "the answer")
+		}
+	}
 	for at := range d.at {
 		name, isBinding := strings.CutPrefix(at, first)
 		_, expected := want[name]
 		switch {
+		case strings.HasPrefix(at, "bindings.1") && want["type"] == "httpTrigger":
+			continue
 		case strings.HasPrefix(at, "bindings.1"):
 			d.problem(at, "is a second binding: the function answers one")
 		case isBinding && !expected && name != "direction":
@@ -207,6 +223,9 @@ func TestWrongHostFilesAreNamedByLine(t *testing.T) {
 	for name, c := range map[string]struct {
 		function, old, new, want string
 	}{
+		"another answer":       {"approvals", `"name": "res"`, `"name": "out"`, "approvals:13: bindings.1.name: is out, want res"},
+		"a function key":       {"approvals", `"anonymous"`, `"function"`, "approvals:7: bindings.0.authLevel: is function, want anonymous"},
+		"a PUT too":            {"approvals", `"post"]`, `"post", "put"]`, "approvals:8: bindings.0.methods: is get,post,put, want get,post"},
 		"forwarding on":        {"", `"description": {`, `"enableForwardingHttpRequest": true, "description": {`, "host.json:9: customHandler.enableForwardingHttpRequest: is set"},
 		"proxying on":          {"", `"description": {`, `"enableProxyingHttpRequest": true, "description": {`, "host.json:9: customHandler.enableProxyingHttpRequest: is set"},
 		"timeout too short":    {"", `"00:05:00"`, `"00:00:30"`, "host.json:3: functionTimeout: 30s is not above"},
@@ -227,7 +246,7 @@ func TestWrongHostFilesAreNamedByLine(t *testing.T) {
 		"a setting not ours":   {"keyvaultevents", `"direction": "in"`, `"direction": "in", "cardinality": "many"`, "bindings.0.cardinality: is not what the code has"},
 		"a function of nobody": {"nobody", "", "", "no code answers the function nobody"},
 	} {
-		text := map[string]string{"": host, "work": queue, "keyvaultevents": events, "vaultlogs": load(t, "vaultlogs/function.json"), "nobody": queue}[c.function]
+		text := map[string]string{"": host, "work": queue, "keyvaultevents": events, "vaultlogs": load(t, "vaultlogs/function.json"), "approvals": load(t, "approvals/function.json"), "nobody": queue}[c.function]
 		wrong := strings.Replace(text, c.old, c.new, 1)
 		if wrong == text && c.old != "" {
 			t.Errorf("%s: the file does not hold %s", name, c.old)

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/azuresim"
+	"cmkguard/internal/localhost"
 )
 
 const (
@@ -146,5 +148,116 @@ func TestErasureIsDecidedByTwoAndCertified(t *testing.T) {
 	sim.DeleteKey(key)
 	if c, code := certificate(); c.State != "deleted" || c.PurgeAt == "" || code != 0 {
 		t.Fatalf("%+v, exit %d", c, code)
+	}
+}
+
+// answered is what an HTTP function's caller gets.
+type answered struct {
+	Status string            `json:"statusCode"`
+	Header map[string]string `json:"headers"`
+	Body   string            `json:"body"`
+}
+
+// ask calls the approvals function as the host does for a caller.
+func ask(t *testing.T, base, method, id, body string, header ...localhost.Pair) answered {
+	t.Helper()
+	r := localhost.HTTPRequest{URL: "https://app.example.com/api/approvals/" + id, Method: method, Headers: header, Params: []localhost.Pair{{Name: "id", Value: id}}}
+	if body != "" {
+		r.Body = []byte(body)
+	}
+	raw, err := localhost.HTTPEnvelope(call("approvals"), "req", r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Post(base+"/approvals", "application/json", bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var out struct{ Outputs map[string]answered }
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %v", resp.Status, err)
+	}
+	return out.Outputs["res"]
+}
+
+// TestThePageShowsAndThePostDecides over the function, as the host calls it: a GET
+// never acts, a browser's post needs the page's mark, and nothing of a token is kept.
+func TestThePageShowsAndThePostDecides(t *testing.T) {
+	t.Parallel()
+	sim, key, env, dir := keyed(t)
+	sim.ChangeVersion(key, func(v *azuresim.Version) { v.Expires = nil })
+	file := filepath.Join(dir, "policy.yaml")
+	if err := os.WriteFile(file, []byte("version: 1\nremedies: {recover-key: approve}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env = append(env, "CMKGUARD_POLICY="+file, "CMKGUARD_APPROVAL_TENANT="+directory, "CMKGUARD_APPROVAL_AUDIENCE="+approvers, "CMKGUARD_PUBLIC_URL=https://app.example.com/")
+	base, out, _ := serve(t, env)
+	sim.DeleteKey(key)
+	post(t, base, sim.AccessPolicyChanged(key.Host, "e1"))
+	var id string
+	eventually(t, out, "an alert with the link", func() bool {
+		m := regexp.MustCompile(`https://app.example.com/api/approvals/(recover-key~[0-9a-f]+)`).FindStringSubmatch(out.String())
+		if m != nil {
+			id = m[1]
+		}
+		return m != nil
+	})
+	bearer := func(n string) localhost.Pair {
+		return localhost.Pair{Name: "Authorization", Value: "Bearer " + sim.SignIn(object(n), approvers, nil)}
+	}
+	signedIn := func(n string) localhost.Pair {
+		return localhost.Pair{Name: "x-ms-token-aad-access-token", Value: sim.SignIn(object(n), approvers, nil)}
+	}
+	browser, form := localhost.Pair{Name: "Accept", Value: "text/html,*/*"}, localhost.Pair{Name: "Content-Type", Value: "application/x-www-form-urlencoded"}
+	yes := `{"decision":"approve","reason":"by mistake"}`
+	for what, c := range map[string]struct {
+		got  answered
+		want string
+	}{
+		"no token":              {ask(t, base, "GET", id, ""), "401"},
+		"a token of nobody":     {ask(t, base, "POST", id, yes, localhost.Pair{Name: "Authorization", Value: "Bearer eyJhbGciOiJub25lIn0.e30."}), "403"},
+		"an unknown plan":       {ask(t, base, "GET", "recover-key~0", "", bearer("1")), "404"},
+		"no plan":               {ask(t, base, "GET", "", "", bearer("1")), "404"},
+		"no reason":             {ask(t, base, "POST", id, `{"decision":"approve"}`, bearer("1")), "400"},
+		"no decision":           {ask(t, base, "POST", id, `{"reason":"x"}`, bearer("1")), "400"},
+		"no JSON":               {ask(t, base, "POST", id, `<xml/>`, bearer("1")), "400"},
+		"a forged browser post": {ask(t, base, "POST", id, "decision=approve&reason=x&mark=guess", signedIn("1"), form), "403"},
+		"a GET that would act":  {ask(t, base, "GET", id, yes, bearer("1")), "200"},
+	} {
+		if c.got.Status != c.want {
+			t.Errorf("%s: %+v, want %s", what, c.got, c.want)
+		}
+	}
+	page := ask(t, base, "GET", id, "", signedIn("1"), browser)
+	for _, want := range []string{"POST https://kv-a.vault.azure.net/deletedkeys/kek/recover", "IRREVERSIBLE", "0 of 2 persons", "cache-a"} {
+		if !strings.Contains(page.Body, want) {
+			t.Errorf("the page does not say %q:\n%s", want, page.Body)
+		}
+	}
+	if strings.Contains(page.Body, "<script") || !strings.Contains(page.Header["Content-Security-Policy"], "default-src 'none'") {
+		t.Errorf("%+v", page.Header)
+	}
+	mark := regexp.MustCompile(`name="mark" value="([0-9a-f]{64})"`).FindStringSubmatch(page.Body)
+	if mark == nil {
+		t.Fatal("no mark on the page")
+	}
+	other := ask(t, base, "POST", id, "decision=approve&reason=x&mark="+mark[1], signedIn("2"), form)
+	first := ask(t, base, "POST", id, "decision=approve&reason=by+mistake&mark="+mark[1], signedIn("1"), form, browser)
+	if other.Status != "403" || first.Status != "200" || !strings.Contains(first.Body, "recorded") {
+		t.Fatalf("with another's mark %s, with one's own %s", other.Status, first.Status)
+	}
+	if sim.Count(http.MethodPost, "/deletedkeys/kek/recover") != 0 {
+		t.Fatal("one person was enough")
+	}
+	if second := ask(t, base, "POST", id, yes, bearer("2")); second.Status != "200" {
+		t.Fatalf("%+v", second)
+	}
+	eventually(t, out, "the key to be recovered", func() bool {
+		sim.Clock().Advance(time.Second)
+		return sim.Count(http.MethodPost, "/deletedkeys/kek/recover") == 1
+	})
+	if text, _ := run(t, env, "audit", "export"); strings.Contains(text, "eyJ") || strings.Contains(out.String(), "eyJ") {
+		t.Fatal("a token is in the record or in the log")
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"cmkguard/internal/alert/slack"
 	"cmkguard/internal/alert/teams"
 	"cmkguard/internal/alert/webhook"
+	"cmkguard/internal/approval/entra"
 	"cmkguard/internal/azure/cloud"
 	"cmkguard/internal/azure/cluster"
 	"cmkguard/internal/azure/grid"
@@ -41,6 +42,8 @@ const pollEvery = 15 * time.Second
 type world struct {
 	guard   *guard.Guard
 	profile cloud.Profile
+	prover  *entra.Verifier // nil: nobody can decide over HTTP, and why
+	noProof error
 	reader  *vault.Client // as the observer
 	backend store.Backend
 	now     func() time.Time
@@ -76,8 +79,8 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 		Alerts: alert.NewDispatcher(b.State, rec, channels, now, jitter),
 		Seal:   seal,
 		Now:    now, NewID: uuid.NewString,
-		Reconcile: pol.Limits.ReconcileEvery,
-		Effects:   &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
+		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL,
+		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
 	}
 	problems = append(problems, more...)
 	if g.People, err = peopleSeal(s); err != nil {
@@ -87,11 +90,17 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 		problems = append(problems, err.Error())
 	}
 	g.Observe = strings.Join(problems, "; ")
-	w := &world{guard: g, profile: profile, backend: b, now: now, close: func() { _ = closer() }}
+	return newWorld(g, profile, b, s, now, func() { _ = closer() }), nil
+}
+
+// newWorld adds what only commands and pages need.
+func newWorld(g *guard.Guard, profile cloud.Profile, b store.Backend, s Settings, now func() time.Time, closer func()) *world {
+	w := &world{guard: g, profile: profile, backend: b, now: now, close: closer}
 	if cred, err := profile.Credential(s.Observer); err == nil {
 		w.reader, _ = vault.New(profile, cred, now) // an error is among the problems already
 	}
-	return w, nil
+	w.prover, w.noProof = prover(profile, s)
+	return w
 }
 
 func appendProblem(problems []string, problem string) []string {

@@ -122,6 +122,9 @@ func decideCommand(p Process, kind approval.Kind) *cobra.Command {
 			if (len(args) == 1) == (standing != "") {
 				return exitError{exitUsage, fmt.Errorf("want one PLAN id, or --standing REMEDY with --key")}
 			}
+			if s, _, _ := readSettings(p.Env); standing == "" && s.Storage != nil {
+				return decideThere(cmd.Context(), p, s, args[0], kind, reason)
+			}
 			return asPerson(cmd.Context(), p, func(ctx context.Context, g *guard.Guard, by approval.Person) (approval.Decision, error) {
 				if standing == "" {
 					return g.Decide(ctx, args[0], kind, by, reason)

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"cmkguard/handlers/approvals"
 	"cmkguard/handlers/eventqueue"
 	"cmkguard/handlers/keyvaultevents"
 	"cmkguard/handlers/resourceevents"
@@ -157,6 +158,7 @@ func (d *door) functions(srv *funchost.Server) {
 		eventqueue.Name:     func(g *guard.Guard) funchost.Handler { return eventqueue.Handler(g) },
 		vaultlogs.Name:      func(g *guard.Guard) funchost.Handler { return vaultlogs.Handler(g) },
 		work.Name:           func(g *guard.Guard) funchost.Handler { return work.Handler(g) },
+		approvals.Name:      func(g *guard.Guard) funchost.Handler { return approvals.Handler(desk{g, d.world}) },
 		sweep.Name:          func(g *guard.Guard) funchost.Handler { return sweep.Handler(g) },
 	} {
 		srv.Handle(name, func(ctx context.Context, inv *funchost.Invocation) error { return handler(d.guard)(ctx, inv) })

@@ -26,6 +26,7 @@ type Settings struct {
 	UnderHost     bool   // a Functions host started us
 	InFlight      int    // CMKGUARD_MAX_IN_FLIGHT: invocations that run at once; 0 is funchost's default
 	Approvals     Approvals
+	PublicURL     string // CMKGUARD_PUBLIC_URL: base of the links in alerts
 	JournalKey    string // CMKGUARD_JOURNAL_KEY: PEM, or its file; "" is journal-key.pem beside the embedded state
 }
 
@@ -44,6 +45,7 @@ func readSettings(env func(string) string) (s Settings, fatal, problems []string
 		Observer: env("CMKGUARD_OBSERVER_CLIENT_ID"), Remediator: env("CMKGUARD_REMEDIATOR_CLIENT_ID"),
 		UnderHost: env("FUNCTIONS_CUSTOMHANDLER_WORKER_ID") != "", JournalKey: env("CMKGUARD_JOURNAL_KEY"),
 	}
+	s.PublicURL = strings.TrimRight(env("CMKGUARD_PUBLIC_URL"), "/")
 	s.Approvals = Approvals{
 		Tenant: env("CMKGUARD_APPROVAL_TENANT"), Audience: env("CMKGUARD_APPROVAL_AUDIENCE"), Key: env("CMKGUARD_APPROVAL_KEY"),
 	}

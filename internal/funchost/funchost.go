@@ -5,9 +5,9 @@
 // {}) or "failed" (500). It also holds the process's life under a host: when
 // to serve on and when to leave.
 //
-// It is not a web server: it has no routes but /<function>, no output
-// bindings, and no entrance for HTTP-triggered functions, whose envelope
-// holds the caller's token and may be neither stored nor logged.
+// It is not a web server: it has no routes but /<function>, and no output
+// bindings but the answer of an HTTP function, whose envelope holds the
+// caller's token and may be neither stored nor logged.
 //
 // Source of the protocol: Azure/azure-functions-host,
 // DefaultHttpWorkerService.cs and ScriptInvocationContextExtensions.cs.
@@ -41,6 +41,7 @@ type Invocation struct {
 	ID          string // X-Azure-Functions-InvocationId
 	TraceParent string // W3C traceparent; empty for timers and queues
 	Data        map[string]json.RawMessage
+	outputs     map[string]any // set by Reply
 }
 
 // Handler runs one invocation and returns once its result is durable. nil and

@@ -3,6 +3,7 @@ package funchost
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,11 +19,11 @@ import (
 // because nobody waits for the answer.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet && r.URL.Path == "/" {
-		_ = write(w, http.StatusOK, "") // the prober that went away asks again
+		_ = write(w, http.StatusOK, "", nil) // the prober that went away asks again
 		return
 	}
 	if r.Method != http.MethodPost {
-		_ = write(w, http.StatusNotFound, "no such function")
+		_ = write(w, http.StatusNotFound, "no such function", nil)
 		return
 	}
 	s.active.Add(1)
@@ -31,7 +32,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	line := s.begin(r)
 	res := s.run(line.context(ctx), w, r, line)
-	line.end(s.now(), res, write(w, res.status, res.answer))
+	line.end(s.now(), res, write(w, res.status, res.answer, line.inv.outputs))
 }
 
 // result is how an invocation ended.
@@ -163,8 +164,11 @@ func classify(err error) result {
 
 // write is the one place that answers. 200 always has a body and a type: an
 // empty 200 or a 204 hangs the invocation in the host until functionTimeout.
-func write(w http.ResponseWriter, status int, problem string) error {
+func write(w http.ResponseWriter, status int, problem string, outputs map[string]any) error {
 	body := "{}"
+	if raw, err := json.Marshal(map[string]any{"Outputs": outputs}); status == http.StatusOK && outputs != nil && err == nil {
+		body = string(raw)
+	}
 	if status != http.StatusOK {
 		body = `{"error":"` + problem + `"}`
 	}

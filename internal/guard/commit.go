@@ -179,7 +179,7 @@ func (g *Guard) planFor(ctx context.Context, p *picture, w want, partition strin
 		return d, false, err
 	}
 	rulings := plan.Gates(pl, w.facts, in)
-	d = doingAbout(pl, rulings)
+	d = g.doingAbout(pl, rulings)
 	next := storedPlan{Schema: 1, Rulings: rulings, Started: plan.Verdict(rulings) == plan.Allow, Causes: causes}
 	if next.Plan, next.SHA256, err = pl.Encode(); err != nil {
 		return d, false, err
@@ -361,7 +361,7 @@ func sameRulings(a, b []plan.Ruling) bool {
 
 // doingAbout says in one line what happens about the problem, and what a person
 // who may decide does next.
-func doingAbout(pl plan.Plan, rulings []plan.Ruling) doing {
+func (g *Guard) doingAbout(pl plan.Plan, rulings []plan.Ruling) doing {
 	held := plan.Holding(rulings)
 	if len(held) == 0 {
 		return doing{text: fmt.Sprintf("%s is being carried out (plan %s, %d steps)", pl.Remedy, pl.ID, len(pl.Steps))}
@@ -372,6 +372,9 @@ func doingAbout(pl plan.Plan, rulings []plan.Ruling) doing {
 		reasons = append(reasons, r.Gate+": "+r.Reason)
 		if r.Gate == "mode" && strings.HasPrefix(r.Reason, plan.Waits) {
 			d.next = []string{fmt.Sprintf("See call by call what would be done: cmkguard plan %s. Then: cmkguard approve %s --reason TEXT, or cmkguard deny %s --reason TEXT", pl.ID, pl.ID, pl.ID)}
+			if g.PublicURL != "" { // it shows; to decide takes a sign-in and a click
+				d.next = append(d.next, "Or on the page: "+g.PublicURL+"/api/approvals/"+pl.ID)
+			}
 		}
 	}
 	d.text = fmt.Sprintf("%s is held (plan %s). %s", pl.Remedy, pl.ID, strings.Join(reasons, ". "))

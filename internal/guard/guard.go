@@ -65,21 +65,22 @@ type Sequencer interface {
 // Guard is the path with its parts. All fields are required but Observe. It is
 // used by its pointer.
 type Guard struct {
-	Cloud    azureid.Cloud
-	Policy   *policy.Policy
-	Observe  string // not empty: change nothing, and why
-	CanWrite bool   // a remediator credential is configured
-	State    store.State
-	Queue    store.Queue
-	Rec      Recorder
-	Alerts   Dispatcher
-	Seal     Sequencer
-	Survey   func() Survey
-	Vault    rotate.Vault
-	Clusters rewire.Clusters
-	Effects  *remedy.Runner
-	Repairs  map[string]RepairMaker // by remedy; what is not here is not done
-	People   approval.Seal          // seals what people decide
+	Cloud     azureid.Cloud
+	Policy    *policy.Policy
+	Observe   string // not empty: change nothing, and why
+	CanWrite  bool   // a remediator credential is configured
+	State     store.State
+	Queue     store.Queue
+	Rec       Recorder
+	Alerts    Dispatcher
+	Seal      Sequencer
+	Survey    func() Survey
+	Vault     rotate.Vault
+	Clusters  rewire.Clusters
+	Effects   *remedy.Runner
+	Repairs   map[string]RepairMaker // by remedy; what is not here is not done
+	PublicURL string                 // base of links in alerts; "": no links
+	People    approval.Seal          // seals what people decide
 	// Reconcile is how often every key is looked at, event or no event; 0: never.
 	Reconcile time.Duration
 	Now       func() time.Time

@@ -1,0 +1,148 @@
+// Package approvals is the page and the decision on held plans. A GET shows and
+// never acts, because mail and chat scanners follow links; a POST decides. Who
+// asks is proved by an Entra access token that is checked by ourselves, never by a
+// function key.
+//
+// It judges nothing: the guard says who may decide what.
+package approvals
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"cmkguard/internal/approval"
+	"cmkguard/internal/fault"
+	"cmkguard/internal/funchost"
+	"cmkguard/internal/guard"
+)
+
+// Name is the function's name, Binding its trigger's and Output its answer's.
+const (
+	Name    = "approvals"
+	Binding = "req"
+	Output  = "res"
+	Route   = "approvals/{id?}"
+)
+
+// Desk is where plans lie and decisions are taken in.
+type Desk interface {
+	// Prove returns who the token proves, and a mark that only this person's page
+	// about this plan holds (against forged posts). A token that proves nobody is
+	// a Denied fault.
+	Prove(ctx context.Context, token, plan string) (who approval.Person, mark string, err error)
+	Find(ctx context.Context, plan string) (guard.Held, error)
+	Decide(ctx context.Context, plan string, kind approval.Kind, by approval.Person, reason string) (approval.Decision, error)
+}
+
+// Handler returns the function's handler. Whatever is wrong with a request is told
+// to its sender; nothing of it is kept.
+func Handler(d Desk) funchost.Handler {
+	return func(ctx context.Context, inv *funchost.Invocation) error {
+		req, err := inv.Request(Binding)
+		if err != nil {
+			inv.Reply(Output, problem(http.StatusBadRequest, "the request could not be read"))
+			return nil //nolint:nilerr // told to the caller; the envelope holds a token and is kept nowhere
+		}
+		inv.Reply(Output, answer(ctx, d, req))
+		return nil
+	}
+}
+
+func answer(ctx context.Context, d Desk, req funchost.Request) funchost.Response {
+	id := req.Params["id"]
+	token, cookie := tokenOf(req)
+	if token == "" {
+		r := problem(http.StatusUnauthorized, "sign in: an Entra access token with the role of approvers is needed")
+		r.Header["WWW-Authenticate"] = "Bearer"
+		return r
+	}
+	who, mark, err := d.Prove(ctx, token, id)
+	if err != nil {
+		return failed(err)
+	}
+	if id == "" {
+		return problem(http.StatusNotFound, "name a plan, as the alert's link does: /api/approvals/PLAN")
+	}
+	if req.Method == http.MethodPost {
+		return decide(ctx, d, req, id, who, mark, cookie)
+	}
+	held, err := d.Find(ctx, id)
+	if err != nil {
+		return failed(err)
+	}
+	if strings.Contains(req.Header("Accept"), "text/html") {
+		return page(held, who, mark)
+	}
+	return inJSON(http.StatusOK, held)
+}
+
+// tokenOf returns the caller's token, and whether a browser's sign-in brought it: then
+// any page that the person opens could have sent the request.
+func tokenOf(req funchost.Request) (token string, cookie bool) {
+	if t, ok := strings.CutPrefix(req.Header("Authorization"), "Bearer "); ok {
+		return t, false
+	}
+	// App Service authentication puts it there after its own sign-in.
+	t := req.Header("X-MS-TOKEN-AAD-ACCESS-TOKEN")
+	return t, t != ""
+}
+
+func decide(ctx context.Context, d Desk, req funchost.Request, id string, who approval.Person, mark string, cookie bool) funchost.Response {
+	asked := struct{ Decision, Reason, Mark string }{}
+	if strings.HasPrefix(req.Header("Content-Type"), "application/x-www-form-urlencoded") {
+		form, err := url.ParseQuery(req.Body)
+		if err != nil {
+			return problem(http.StatusBadRequest, "the form could not be read")
+		}
+		asked.Decision, asked.Reason, asked.Mark = form.Get("decision"), form.Get("reason"), form.Get("mark")
+	} else if err := json.Unmarshal([]byte(req.Body), &asked); err != nil {
+		return problem(http.StatusBadRequest, `want {"decision": "approve" or "deny", "reason": TEXT}`)
+	}
+	kind := approval.Kind(asked.Decision)
+	switch {
+	case kind != approval.Approve && kind != approval.Deny:
+		return problem(http.StatusBadRequest, "decision: want approve or deny")
+	case strings.TrimSpace(asked.Reason) == "":
+		return problem(http.StatusBadRequest, "reason: want a text, for the record")
+	case cookie && asked.Mark != mark:
+		return problem(http.StatusForbidden, "the page is too old or not ours: open it again from the alert")
+	}
+	decision, err := d.Decide(ctx, id, kind, who, asked.Reason)
+	if err != nil {
+		return failed(err)
+	}
+	if strings.Contains(req.Header("Accept"), "text/html") {
+		return done(decision)
+	}
+	return inJSON(http.StatusOK, decision)
+}
+
+// failed answers an error by its kind; what it says is for people who have not
+// proved themselves too, so that a token's fault stays short.
+func failed(err error) funchost.Response {
+	switch fault.KindOf(err) {
+	case fault.Denied:
+		return problem(http.StatusForbidden, err.Error())
+	case fault.Invalid:
+		return problem(http.StatusNotFound, err.Error())
+	case fault.Conflict:
+		return problem(http.StatusConflict, "somebody else decided at the same moment: look again")
+	default:
+		return problem(http.StatusServiceUnavailable, "try again: "+err.Error())
+	}
+}
+
+func problem(status int, text string) funchost.Response {
+	return inJSON(status, map[string]string{"error": text})
+}
+
+func inJSON(status int, v any) funchost.Response {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return funchost.Response{Status: http.StatusInternalServerError, Header: map[string]string{}}
+	}
+	return funchost.Response{Status: status, Header: map[string]string{"Content-Type": "application/json"}, Body: string(raw)}
+}
