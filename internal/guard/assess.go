@@ -34,6 +34,7 @@ type picture struct {
 	// is what to remember of a cluster that moved on.
 	pointedBack map[string]string
 	newer       map[string]store.Op
+	holds       map[string]holdChange
 	lost        string // what the inventory knows of a role assignment that went
 	// parts are the keys that the signal is split into: more than one
 	// invocation can look at within its deadline. Nothing else is read then.
@@ -68,6 +69,9 @@ func (g *Guard) assess(ctx context.Context, s event.Signal, lastTry bool) (touch
 		return nil, err
 	}
 	g.addUses(ctx, p)
+	if err := g.addHolds(ctx, p); err != nil {
+		return nil, err
+	}
 	if err := g.inventory(ctx, p); err != nil {
 		return nil, err
 	}

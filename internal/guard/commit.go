@@ -34,8 +34,8 @@ func (g *Guard) bringUpToDate(ctx context.Context, p *picture, subject event.Sub
 			b.ops = append(b.ops, g.outbox(g.unseenAlert(p))...)
 		}
 	}
-	if op, ok := p.newer[subject.ID]; ok && subject.Kind == event.SubjectCluster {
-		b.ops = append(b.ops, op)
+	if subject.Kind == event.SubjectCluster {
+		g.noteCluster(p, subject, b)
 	}
 	doing, err := g.planAll(ctx, p, subject, partition, b)
 	if err != nil {

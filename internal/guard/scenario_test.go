@@ -140,3 +140,52 @@ func TestTheBreakerOpensAndPages(t *testing.T) {
 		t.Fatal("something was begun with an open breaker")
 	}
 }
+
+// A key that nobody rotates is told again as its end comes nearer, ever more
+// urgently, by looks that no event asked for.
+func TestAnExpiryIsEscalated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v1", created: 30 * 24 * time.Hour, mode: policy.DryRun}) // expires in 20 days
+	w.g.Reconcile = time.Hour
+	for range 20 * 8 {
+		must(t, w.g.Sweep(ctx))
+		w.turn(&worker{g: w.g, b: w.b})
+		w.sim.Clock().Advance(3 * time.Hour)
+	}
+	must(t, w.g.Sweep(ctx))
+	var told []string
+	for _, a := range w.told.all {
+		if a.Check == "CMK-013" {
+			told = append(told, fmt.Sprintf("%s %s", a.Lifecycle, a.Severity))
+		}
+	}
+	if got := strings.Join(told, ", "); got != "trigger medium, update medium, update high, update critical" {
+		t.Fatal(got)
+	}
+}
+
+// A hold tag holds, and that it was taken away is told once.
+func TestAReleasedHoldIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.Auto})
+	tag := func(tags map[string]string) {
+		w.sim.ChangeCluster(w.cluster, func(c *azuresim.Cluster) { c.Tags = tags })
+		w.hint()
+		w.run(3)
+	}
+	tag(map[string]string{"cmkguard-HOLD": ""})
+	if w.rotates() != 0 || !w.told.has("CMK-013", "the tag cmkguard-hold is on cluster cache-a") || w.told.has("", "hold was released") {
+		t.Fatalf("%d rotations under a hold", w.rotates())
+	}
+	tag(nil)
+	tag(nil)
+	n := 0
+	for _, a := range w.told.all {
+		if strings.Contains(a.Title, "A hold was released") {
+			n++
+		}
+	}
+	if n != 1 || w.rotates() != 1 {
+		t.Fatalf("told %d times, %d rotations", n, w.rotates())
+	}
+}

@@ -34,6 +34,7 @@ type Incident struct {
 	Verdict  risk.Verdict  `json:"verdict"` // the latest that changed it
 	Episodes int           `json:"episodes"`
 	Doing    string        `json:"doing,omitempty"` // what we do or hold, as last told to people
+	Rung     int           `json:"rung,omitempty"`  // days left of the ladder's rung that people were last told at
 }
 
 // Change is what a verdict did to an incident.
@@ -78,10 +79,11 @@ func Next(prev *Incident, v risk.Verdict, now time.Time) (Incident, Change) {
 		return next, Blurred
 	case prev.State != Open:
 		next.State, next.Opened, next.Changed, next.Verdict = Open, now.UTC(), now.UTC(), v
+		next.Rung = rung(v, now)
 		next.Episodes++
 		return next, Opened
-	case v.Severity != prev.Verdict.Severity || v.Breaks != prev.Verdict.Breaks:
-		next.Changed, next.Verdict = now.UTC(), v
+	case v.Severity != prev.Verdict.Severity || v.Breaks != prev.Verdict.Breaks || lower(rung(v, now), prev.Rung):
+		next.Changed, next.Verdict, next.Rung = now.UTC(), v, rung(v, now)
 		return next, Updated
 	}
 	return next, None
@@ -91,7 +93,7 @@ func first(v risk.Verdict, now time.Time) (Incident, Change) {
 	i := Incident{Schema: 1, Check: v.Check, Subject: v.Subject, Opened: now.UTC(), Changed: now.UTC(), Verdict: v}
 	switch v.Answer {
 	case risk.Broken:
-		i.State, i.Episodes = Open, 1
+		i.State, i.Episodes, i.Rung = Open, 1, rung(v, now)
 		return i, Opened
 	case risk.Unknown:
 		i.State = Uncertain
@@ -100,3 +102,21 @@ func first(v risk.Verdict, now time.Time) (Incident, Change) {
 	}
 	return Incident{}, None
 }
+
+// rung is the ladder's rung that the time left stands on: what breaks in a while is
+// told again when 90, 60, 30, 14, 7 and 1 days are left. 0: no date, or none yet.
+func rung(v risk.Verdict, now time.Time) int {
+	if v.By == nil {
+		return 0
+	}
+	left := v.By.Sub(now)
+	for _, days := range [...]int{1, 7, 14, 30, 60, 90} {
+		if left <= time.Duration(days)*24*time.Hour {
+			return days
+		}
+	}
+	return 0
+}
+
+// lower reports whether a rung was passed since people were last told.
+func lower(now, told int) bool { return now != 0 && (told == 0 || now < told) }

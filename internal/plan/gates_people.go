@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,27 +17,38 @@ const HoldTag = "cmkguard-hold"
 
 func gateHold(p Plan, f Facts, _ Inputs) Ruling {
 	var held []string
-	look := func(what string, tags map[string]string) {
-		for name := range tags {
-			if strings.EqualFold(name, HoldTag) {
-				held = append(held, what)
-			}
-		}
-	}
 	for _, c := range clustersOf(p, f) {
-		look("cluster "+c.Name, c.Tags)
+		held = append(held, holdOn("cluster "+c.Name, c.Tags)...)
 	}
 	for _, w := range f.Wirings {
-		look("vault "+w.Vault.Value.Name, w.Vault.Value.Tags)
-		look("the deleted key "+w.Deleted.Value.Key.Name, w.Deleted.Value.Tags)
+		held = append(held, Holds(w)...)
 	}
 	if newest, ok := wiring.Newest(f.Versions.Value); ok {
-		look("key "+newest.Key.Name, newest.Tags)
+		held = append(held, holdOn("key "+newest.Key.Name, newest.Tags)...)
 	}
 	if len(held) > 0 {
-		return hold("hold", "the tag %s is on %s", HoldTag, strings.Join(held, ", "))
+		slices.Sort(held)
+		return hold("hold", "the tag %s is on %s", HoldTag, strings.Join(slices.Compact(held), ", "))
 	}
 	return allow("hold", "no tag %s", HoldTag)
+}
+
+// Holds names what bears the hold tag in a chain.
+func Holds(w wiring.Wiring) []string {
+	out := append(holdOn("cluster "+w.Cluster.Value.Name, w.Cluster.Value.Tags), holdOn("vault "+w.Vault.Value.Name, w.Vault.Value.Tags)...)
+	if newest, ok := wiring.Newest(w.Versions.Value); ok {
+		out = append(out, holdOn("key "+newest.Key.Name, newest.Tags)...)
+	}
+	return append(out, holdOn("the deleted key "+w.Deleted.Value.Key.Name, w.Deleted.Value.Tags)...)
+}
+
+func holdOn(what string, tags map[string]string) []string {
+	for name := range tags {
+		if strings.EqualFold(name, HoldTag) {
+			return []string{what}
+		}
+	}
+	return nil
 }
 
 func gateExempt(p Plan, f Facts, in Inputs) Ruling {

@@ -119,6 +119,8 @@ func (s *scene) expiry(v wiring.KeyVersion, remedy string) finding {
 	case left <= 0:
 		f.why = fmt.Sprintf("version %s expired on %s (CMK-012)", v.Key.Version, day(*v.Expires))
 		f.severity, f.reasons = High, []string{"high: it has expired"}
+	case left <= 24*time.Hour:
+		f.severity, f.reasons = Critical, []string{"critical: a day left, or less"}
 	case left <= urgent:
 		f.severity, f.reasons = High, []string{fmt.Sprintf("high: %s left, %s or less", days(left), days(urgent))}
 	}

@@ -1,0 +1,78 @@
+package incident_test
+
+import (
+	"testing"
+	"time"
+
+	"cmkguard/internal/event"
+	"cmkguard/internal/incident"
+	"cmkguard/internal/risk"
+)
+
+var start = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+
+func verdict(a risk.Answer) risk.Verdict {
+	return risk.Verdict{Check: "CMK-013", Subject: event.Subject{Kind: event.SubjectKey, ID: "kv/k"}, Answer: a, Severity: risk.Medium}
+}
+
+func TestTheLifeOfAnIncident(t *testing.T) {
+	t.Parallel()
+	worse := verdict(risk.Broken)
+	worse.Severity = risk.High
+	var prev *incident.Incident
+	for n, step := range []struct {
+		v        risk.Verdict
+		change   incident.Change
+		state    incident.State
+		episodes int
+	}{
+		{verdict(risk.OK), incident.None, "", 0}, // an ok never opens one
+		{verdict(risk.Broken), incident.Opened, incident.Open, 1},
+		{verdict(risk.Broken), incident.None, incident.Open, 1},
+		{verdict(risk.Unknown), incident.None, incident.Open, 1}, // and an unknown never closes one
+		{worse, incident.Updated, incident.Open, 1},
+		{verdict(risk.OK), incident.Cleared, incident.Resolved, 1},
+		{verdict(risk.OK), incident.None, incident.Resolved, 1},
+		{verdict(risk.Unknown), incident.Blurred, incident.Uncertain, 1},
+		{verdict(risk.Broken), incident.Opened, incident.Open, 2},
+		{verdict(risk.OK), incident.Cleared, incident.Resolved, 2},
+	} {
+		next, change := incident.Next(prev, step.v, start.Add(time.Duration(n)*time.Hour))
+		if change != step.change || next.State != step.state || next.Episodes != step.episodes {
+			t.Fatalf("step %d: %q %+v", n, change, next)
+		}
+		if change == incident.Cleared && next.Verdict.Severity == "" {
+			t.Fatal("the end goes to nobody")
+		}
+		if next.State != "" {
+			prev = &next
+		}
+	}
+}
+
+// What breaks at a date is told at each rung once, and never between.
+func TestTheLadder(t *testing.T) {
+	t.Parallel()
+	by := start.AddDate(0, 0, 100)
+	v := verdict(risk.Broken)
+	v.By = &by
+	var prev *incident.Incident
+	var told []int
+	for hour := range 101 * 24 {
+		now := start.Add(time.Duration(hour) * time.Hour)
+		next, change := incident.Next(prev, v, now)
+		if change != incident.None {
+			told = append(told, int(by.Sub(now)/(24*time.Hour)))
+		}
+		prev = &next
+	}
+	want := []int{100, 90, 60, 30, 14, 7, 1}
+	if len(told) != len(want) {
+		t.Fatalf("told with %v days left, want %v", told, want)
+	}
+	for i := range want {
+		if told[i] != want[i] {
+			t.Fatalf("told with %v days left, want %v", told, want)
+		}
+	}
+}
