@@ -47,6 +47,11 @@ type Alert struct {
 	Next       []string   `json:"next,omitempty"` // what a person does, commands first
 	Ref        string     `json:"ref"`            // correlation id: signal or plan
 	Evidence   []string   `json:"evidence,omitempty"`
+	// Event is the CloudEvents type that the alert is published as beside itself,
+	// for others who want the event that Azure lacks ("CmkGuard.KeyDeleted"); Key is
+	// the key that it is about. Channels for people leave both out.
+	Event string `json:"event,omitempty"`
+	Key   string `json:"key,omitempty"`
 	// Banners.
 	DryRun     bool `json:"dryRun,omitempty"`
 	Drill      bool `json:"drill,omitempty"`

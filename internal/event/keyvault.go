@@ -70,7 +70,29 @@ func (p *Parsed) add(index int, raw json.RawMessage, read func(envelope) (Signal
 	p.Signals = append(p.Signals, s)
 }
 
+// ownFacts are the events that an installation of this product publishes of what
+// Azure has no event for. They are hints like any other: what they lead to is a look,
+// and a look publishes only what it finds changed, so that no event feeds itself.
+const ownFacts = "cmkguard."
+
+func readOwn(env envelope, c azureid.Cloud) (Signal, string) {
+	switch strings.TrimPrefix(strings.ToLower(env.typ), ownFacts) {
+	case "keydeleted", "keydisabled", "keypurged", "accesslost":
+	default:
+		return Signal{}, fmt.Sprintf("%q is an event of this product that tells nothing new", clip(env.typ))
+	}
+	s := Signal{ID: env.id, Source: env.source, Type: env.typ, Kind: KeyChanged, Time: env.time, TraceParent: env.traceParent}
+	if data := env.child("data"); data.fields != nil {
+		s.Key = data.key("Id", c)
+		s.Subject = Subject{Kind: SubjectKey, ID: s.Key.ID()}
+	}
+	return s, ""
+}
+
 func readKeyVault(env envelope, c azureid.Cloud) (Signal, string) {
+	if strings.HasPrefix(strings.ToLower(env.typ), ownFacts) {
+		return readOwn(env, c)
+	}
 	kind, ignore := classify(env.typ)
 	if env.typ != "" && ignore != "" {
 		return Signal{}, ignore

@@ -311,3 +311,25 @@ func TestTraceParentIsTakenOnlyInItsForm(t *testing.T) {
 		}
 	}
 }
+
+// What another installation published of a deleted key is a hint about the key;
+// what only tells of alerts is ignored, and a foreign host is refused.
+func TestFactsOfAnotherInstallation(t *testing.T) {
+	t.Parallel()
+	ev := func(typ, key string) []byte {
+		return fmt.Appendf(nil, `{"specversion":"1.0","id":"x-fact","source":"cmkguard","type":%q,"subject":%q,"time":"2026-11-01T00:00:00Z","data":{"Id":%q}}`, typ, key, key)
+	}
+	const key = "https://kv-a.vault.azure.net/keys/kek/0123456789abcdef0123456789abcdef"
+	for _, typ := range []string{"CmkGuard.KeyDeleted", "cmkguard.keydisabled", "CmkGuard.KeyPurged", "CmkGuard.AccessLost"} {
+		p, err := ParseGrid(ev(typ, key), azureid.Public())
+		if err != nil || len(p.Signals) != 1 || p.Signals[0].Kind != KeyChanged || p.Signals[0].Subject.ID != "kv-a.vault.azure.net/kek" {
+			t.Errorf("%s: %+v %v", typ, p, err)
+		}
+	}
+	for typ, key := range map[string]string{"CmkGuard.Alert": key, "CmkGuard.KeyDeleted": "https://evil.example.com/keys/kek"} {
+		p, err := ParseGrid(ev(typ, key), azureid.Public())
+		if err != nil || len(p.Signals) != 0 || len(p.Ignored)+len(p.Rejected) != 1 {
+			t.Errorf("%s: %+v %v", typ, p, err)
+		}
+	}
+}

@@ -40,6 +40,7 @@ func (g *Guard) incidentAlert(p *picture, i incident.Incident, change incident.C
 	switch change {
 	case incident.Opened:
 		a.Lifecycle, a.Title = alert.Trigger, "Broken: "+title
+		a.Event, a.Key = factOf(p, v)
 	case incident.Updated:
 		a.Lifecycle, a.Title = alert.Update, "Still broken: "+title
 	case incident.Cleared:
@@ -54,6 +55,31 @@ func (g *Guard) incidentAlert(p *picture, i incident.Incident, change incident.C
 		return alert.Alert{}, false
 	}
 	return a, true
+}
+
+// factOf names the event that others get of what Azure has no event for, and the
+// key that it is about.
+func factOf(p *picture, v risk.Verdict) (event, key string) {
+	for _, w := range p.wirings {
+		if v.Cluster != w.ID.Key() {
+			continue
+		}
+		gone := w.Versions.State == wiring.Absent
+		switch {
+		case v.Check == "CMK-010" && v.Remedy == plan.RecoverKey:
+			event = "CmkGuard.KeyDeleted"
+		case v.Check == "CMK-010" && gone && w.Deleted.State == wiring.Absent:
+			event = "CmkGuard.KeyPurged"
+		case v.Check == "CMK-011":
+			event = "CmkGuard.KeyDisabled"
+		case v.Check == "CMK-050":
+			event = "CmkGuard.AccessLost"
+		default:
+			return "", ""
+		}
+		return event, w.Key().String()
+	}
+	return "", ""
 }
 
 func nextFor(v risk.Verdict) []string {
