@@ -27,7 +27,7 @@ crash: ## kill the process at every call that it makes: minutes
 	@set -o pipefail; CMKGUARD_CRASH=all $(GO) test -run 'Killed' -v -parallel 4 ./internal/guard ./internal/e2e | grep -v '^ *\(=== \|--- PASS: Test[A-Za-z]*/\)'
 
 model: ## 10,000 random worlds, people and attackers against the invariants: minutes
-	$(GO) test -run WhateverHappens -v -rapid.checks=2500 ./internal/guard | grep -v '^=== '
+	@set -o pipefail; $(GO) test ./internal/guard -run WhateverHappens -v -rapid.checks=2500 | grep -v '^=== '
 
 AZURITE := build/azurite/node_modules/azurite/dist/src/azurite.js
 soak: $(AZURITE) ## 10,000 signals through two workers on the storage emulator, which is stopped in between
