@@ -8,6 +8,7 @@ package approvals
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -107,7 +108,7 @@ func decide(ctx context.Context, d Desk, req funchost.Request, id string, who ap
 		return problem(http.StatusBadRequest, "decision: want approve or deny")
 	case strings.TrimSpace(asked.Reason) == "":
 		return problem(http.StatusBadRequest, "reason: want a text, for the record")
-	case cookie && asked.Mark != mark:
+	case cookie && subtle.ConstantTimeCompare([]byte(asked.Mark), []byte(mark)) != 1:
 		return problem(http.StatusForbidden, "the page is too old or not ours: open it again from the alert")
 	}
 	decision, err := d.Decide(ctx, id, kind, who, asked.Reason)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,7 +127,10 @@ func TestErasureIsDecidedByTwoAndCertified(t *testing.T) {
 	t.Parallel()
 	sim, key, env, _ := keyed(t)
 	env = append(env, "CMKGUARD_APPROVAL_TENANT="+directory, "CMKGUARD_APPROVAL_AUDIENCE="+approvers)
-	certificate := func() (c struct{ State, PurgeAt string }, code int) {
+	certificate := func() (c struct {
+		State, PurgeAt string
+		Versions       []string
+	}, code int) {
 		text, code := run(t, env, "erase", key.String(), "--certificate")
 		if i := strings.LastIndex(text, "}"); i < 0 || json.Unmarshal([]byte(text[strings.Index(text, "{"):i+1]), &c) != nil {
 			t.Fatalf("not a certificate:\n%s", text)
@@ -146,8 +150,12 @@ func TestErasureIsDecidedByTwoAndCertified(t *testing.T) {
 		t.Fatalf("%+v, exit %d", c, code)
 	}
 	sim.DeleteKey(key)
-	if c, code := certificate(); c.State != "deleted" || c.PurgeAt == "" || code != 0 {
+	if c, code := certificate(); c.State != "deleted" || c.PurgeAt == "" || code != 0 || !slices.Contains(c.Versions, key.Version) {
 		t.Fatalf("%+v, exit %d", c, code)
+	}
+	sim.ChangeVault(key.Host, func(v *azuresim.Vault) { v.Deleted = true })
+	if c, code := certificate(); c.State != "unknown" || code != 3 { // it comes back with the vault
+		t.Fatalf("a deleted vault: %+v, exit %d", c, code)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,7 +51,7 @@ type Certificate struct {
 	State      string              `json:"state"` // not-decided, live, deleted, gone, unknown
 	Means      string              `json:"means"`
 	Decisions  []approval.Decision `json:"decisions"`
-	Versions   []string            `json:"versions,omitempty"` // of the key while it was live
+	Versions   []string            `json:"versions,omitempty"` // of the key now, or when its erasure was decided
 	DeletedAt  *time.Time          `json:"deletedAt,omitempty"`
 	PurgeAt    *time.Time          `json:"purgeAt,omitempty"` // scheduled by Key Vault
 	Evidence   []string            `json:"evidence"`
@@ -92,6 +94,13 @@ func (c *Certificate) judge(live wiring.Fact[[]wiring.KeyVersion], deleted wirin
 	for _, v := range live.Value {
 		c.Versions = append(c.Versions, v.Key.Version)
 	}
+	for _, d := range c.Decisions {
+		if d.Versions != "" {
+			c.Versions = append(c.Versions, strings.Split(d.Versions, ",")...)
+		}
+	}
+	slices.Sort(c.Versions)
+	c.Versions = slices.Compact(c.Versions)
 	switch {
 	case !decided:
 		c.State, c.Means = "not-decided", "two persons have not decided to erase this key"

@@ -46,7 +46,10 @@ type Decision struct {
 	// Expires is from when the decision counts no more.
 	Expires time.Time `json:"expires"`
 	Reason  string    `json:"reason,omitempty"`
-	Seal    string    `json:"seal"`
+	// Versions are those that the key had when its erasure was decided, comma-separated:
+	// a deleted key shows them no more.
+	Versions string `json:"versions,omitempty"`
+	Seal     string `json:"seal"`
 }
 
 // MaxStanding is the longest that a standing approval may hold.

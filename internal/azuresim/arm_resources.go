@@ -96,7 +96,11 @@ func vaultBody(v *Vault) map[string]any {
 		props["publicNetworkAccess"] = v.PublicNetworkAccess
 	}
 	if v.Bypass != "" || v.DefaultAction != "" {
-		props["networkAcls"] = map[string]any{"bypass": v.Bypass, "defaultAction": v.DefaultAction, "ipRules": []any{}, "virtualNetworkRules": []any{}}
+		rules := []any{}
+		for _, r := range v.IPRules {
+			rules = append(rules, map[string]any{"value": r})
+		}
+		props["networkAcls"] = map[string]any{"bypass": v.Bypass, "defaultAction": v.DefaultAction, "ipRules": rules, "virtualNetworkRules": []any{}}
 	}
 	return map[string]any{"id": v.ID.String(), "name": v.ID.Name(), "type": "Microsoft.KeyVault/vaults", "location": region(v.Location),
 		"tags": tagsOf(v.Tags), "properties": props}

@@ -18,6 +18,7 @@ type vaultWrite struct {
 		Network         *struct {
 			Bypass        string `json:"bypass"`
 			DefaultAction string `json:"defaultAction"`
+			IPRules       []struct{ Value string }
 		} `json:"networkAcls"`
 	} `json:"properties"`
 }
@@ -57,7 +58,10 @@ func (s *Sim) writeVault(w http.ResponseWriter, r *http.Request, c *Caller, id a
 		v.PurgeProtection = true
 	}
 	if p.Network != nil {
-		v.Bypass, v.DefaultAction = p.Network.Bypass, p.Network.DefaultAction
+		v.Bypass, v.DefaultAction, v.IPRules = p.Network.Bypass, p.Network.DefaultAction, nil // as a whole
+		for _, r := range p.Network.IPRules {
+			v.IPRules = append(v.IPRules, r.Value)
+		}
 	}
 	s.emitResource("ResourceWriteSuccess", "Microsoft.KeyVault/vaults/write", v.ID.String(), c.ObjectID)
 	writeJSON(w, http.StatusOK, vaultBody(v))

@@ -27,6 +27,7 @@ type Vault struct {
 	PublicNetworkAccess string
 	Bypass              string
 	DefaultAction       string
+	IPRules             []string
 	Policies            []AccessPolicy
 	Tags                map[string]string
 	Deleted             bool

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"cmkguard/internal/approval"
@@ -112,20 +113,23 @@ func (g *Guard) Stand(ctx context.Context, remedy string, k azureid.Key, by appr
 	case validFor <= 0 || validFor > approval.MaxStanding:
 		return approval.Decision{}, fault.New(fault.Invalid, op, "a standing approval holds for 1 to 90 days, not %s", validFor)
 	}
-	return g.onKey(ctx, plan.StandingMatter(remedy, k), k, by, validFor, reason)
+	return g.onKey(ctx, approval.Decision{Matter: plan.StandingMatter(remedy, k), By: by, Reason: reason}, k, validFor)
 }
 
 // Erase records that a person wants the key erased for good. With two people's answers
 // nothing rescues the key any more; it is never deleted by us.
 func (g *Guard) Erase(ctx context.Context, k azureid.Key, by approval.Person, reason string) (approval.Decision, error) {
 	const forGood = 10 * 365 * 24 * time.Hour
-	return g.onKey(ctx, plan.EraseMatter(k), k, by, forGood, reason)
+	var versions []string
+	for _, v := range g.Vault.Versions(ctx, k).Value { // none, if the key is deleted already
+		versions = append(versions, v.Key.Version)
+	}
+	d := approval.Decision{Matter: plan.EraseMatter(k), By: by, Reason: reason, Versions: strings.Join(versions, ",")}
+	return g.onKey(ctx, d, k, forGood)
 }
 
-func (g *Guard) onKey(ctx context.Context, matter string, k azureid.Key, by approval.Person, validFor time.Duration, reason string) (approval.Decision, error) {
-	d := approval.Decision{
-		Schema: 1, Matter: matter, Kind: approval.Approve, By: by, At: g.Now().UTC(), Expires: g.Now().Add(validFor).UTC(), Reason: clip(reason, 500),
-	}
+func (g *Guard) onKey(ctx context.Context, d approval.Decision, k azureid.Key, validFor time.Duration) (approval.Decision, error) {
+	d.Schema, d.Kind, d.At, d.Expires, d.Reason = 1, approval.Approve, g.Now().UTC(), g.Now().Add(validFor).UTC(), clip(d.Reason, 500)
 	return g.record(ctx, keyPartition(k), event.Subject{Kind: event.SubjectKey, ID: k.ID()}, k, d)
 }
 
@@ -156,7 +160,7 @@ func (g *Guard) record(ctx context.Context, partition string, subject event.Subj
 // Erasure is where the erasure of a key stands, by its record and live state.
 func (g *Guard) Erasure(ctx context.Context, k azureid.Key) (approval.Standing, []approval.Decision, error) {
 	pl := plan.Plan{Subject: event.Subject{Kind: event.SubjectKey, ID: k.ID()}, Key: k}
-	ds, err := g.decisions(ctx, pl)
+	ds, err := g.decisions(ctx, pl, false)
 	if err != nil {
 		return approval.Standing{}, nil, err
 	}

@@ -19,7 +19,7 @@ import (
 const (
 	actions = "actions" // partition: what was begun, and since when a remedy may run by itself
 	// remembered is how far the gates that look back can see.
-	remembered = 8 * 24 * time.Hour
+	remembered = 7 * 24 * time.Hour
 )
 
 func actionRow(id string) string    { return "action~" + id }
@@ -35,7 +35,7 @@ func (g *Guard) inputs(ctx context.Context, pl plan.Plan, own string, causes []s
 		return in, err
 	}
 	h.Own, in.History = own, &h
-	in.Decisions, err = g.decisions(ctx, pl)
+	in.Decisions, err = g.decisions(ctx, pl, peek)
 	return in, err
 }
 
@@ -52,10 +52,11 @@ func (g *Guard) history(ctx context.Context, pl plan.Plan, peek bool) (plan.Hist
 		if err := json.Unmarshal(row.Value, &a); err != nil {
 			return false, fault.New(fault.Invalid, "guard.history", "%s: %w", row.Key, err)
 		}
-		if a.Ended == plan.Done && a.Plan != pl.ID && a.Remedy == pl.Remedy && a.Remedy != plan.Rotate && a.Subject == pl.Subject.String() {
+		recent := g.Now().Sub(a.At) < remembered
+		if recent && a.Ended == plan.Done && a.Plan != pl.ID && a.Remedy == pl.Remedy && a.Remedy != plan.Rotate && a.Subject == pl.Subject.String() {
 			a.Reversed = g.Now()
 		}
-		if g.Now().Sub(a.At) < remembered || a.Ended == plan.Running {
+		if recent || a.Ended == plan.Running {
 			h.Actions = append(h.Actions, a)
 		}
 		return true, nil
@@ -170,7 +171,7 @@ func (g *Guard) breakerAlert(ctx context.Context, s saga) (alert.Alert, bool, er
 // decisions returns the genuine decisions on the plan and on its key. One whose
 // seal is not ours was made by somebody who can write to the storage: it counts
 // for nothing, and people are told.
-func (g *Guard) decisions(ctx context.Context, pl plan.Plan) ([]approval.Decision, error) {
+func (g *Guard) decisions(ctx context.Context, pl plan.Plan, peek bool) ([]approval.Decision, error) {
 	var out []approval.Decision
 	partitions := []string{incident.Partition(pl.Subject)}
 	if k := keyPartition(pl.Key); k != partitions[0] {
@@ -181,6 +182,9 @@ func (g *Guard) decisions(ctx context.Context, pl plan.Plan) ([]approval.Decisio
 			var d approval.Decision
 			if json.Unmarshal(row.Value, &d) == nil && g.People.Genuine(d) {
 				out = append(out, d)
+				return true, nil
+			}
+			if peek {
 				return true, nil
 			}
 			return true, g.tellForged(ctx, pl, row)

@@ -70,19 +70,9 @@ func (g *Guard) stepRepair(ctx context.Context, partition string, s *saga) error
 	if err != nil {
 		return err
 	}
-	begun, err := remedy.Begun(ctx, g.State, partition, effect.Key)
-	if err != nil {
+	ready, err := g.begin(ctx, s, partition, effect.Key, func() (string, bool, error) { return g.regateRepair(ctx, s.Plan) })
+	if !ready || err != nil {
 		return err
-	}
-	if !begun {
-		held, read, err := g.regateRepair(ctx, s.Plan)
-		if err != nil || g.waitToRead(s, held, read) {
-			return err
-		}
-		stop, err := g.begin(ctx, s, held, partition, effect.Key)
-		if stop || err != nil {
-			return err
-		}
 	}
 	out, err := g.Effects.Step(ctx, effect)
 	if err != nil {
@@ -102,8 +92,9 @@ func (g *Guard) stepRepair(ctx context.Context, partition string, s *saga) error
 // regateRepair looks at the subject again: only the very plan that was decided
 // on, wanted still and allowed still, is begun.
 func (g *Guard) regateRepair(ctx context.Context, pl plan.Plan) (held string, read bool, err error) {
-	p := g.look(ctx, g.Survey(), lookAt(pl.Subject, pl.Key))
-	if err := g.addKeys(ctx, g.Survey(), p); err != nil {
+	run := g.Survey()
+	p := g.look(ctx, run, lookAt(pl.Subject, pl.Key))
+	if err := g.addKeys(ctx, run, p); err != nil {
 		return "", false, err
 	}
 	if err := g.addPointedBack(ctx, p); err != nil {

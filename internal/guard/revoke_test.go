@@ -28,7 +28,7 @@ func revocations() map[string]revocation {
 	version := func(change func(*azuresim.Version)) func(*world) {
 		return func(w *world) { w.sim.ChangeVersion(w.key, change) }
 	}
-	bundle := func(w *world) bool { return w.cluster.Key() != "" && w.usable() }
+	bundle := (*world).usable
 	return map[string]revocation{
 		"delete the key":      {func(w *world) { w.sim.DeleteKey(w.key) }, "CMK-010", plan.RecoverKey, bundle},
 		"disable the version": {version(func(v *azuresim.Version) { v.Enabled = false }), "CMK-011", plan.ReenableVersion, bundle},
@@ -37,8 +37,12 @@ func revocations() map[string]revocation {
 			w.sim.ChangeCluster(w.cluster, func(c *azuresim.Cluster) { c.Identities = nil })
 		}, "CMK-006", plan.AttachIdentity, bundle},
 		"close the firewall": {func(w *world) {
-			w.sim.ChangeVault(host, func(v *azuresim.Vault) { v.Bypass, v.DefaultAction = "None", "Deny" })
-		}, "", plan.OpenTrustedBypass, func(w *world) bool { return w.vault().Bypass == "AzureServices" && w.vault().DefaultAction == "Deny" }},
+			w.sim.ChangeVault(host, func(v *azuresim.Vault) {
+				v.Bypass, v.DefaultAction, v.IPRules = "None", "Deny", []string{"203.0.113.0/24"}
+			})
+		}, "", plan.OpenTrustedBypass, func(w *world) bool {
+			return w.vault().Bypass == "AzureServices" && w.vault().DefaultAction == "Deny" && len(w.vault().IPRules) == 1
+		}},
 		"strip the operations": {version(func(v *azuresim.Version) { v.Ops = []string{"sign"} }), "CMK-016", plan.FixKeyOps, bundle},
 		"point the cluster back": {func(w *world) {
 			newer := w.sim.AddVersion(w.key, azuresim.KeyOptions{Created: w.sim.Clock().Now().Add(-10 * 24 * time.Hour)})

@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,8 +11,11 @@ import (
 	"cmkguard/internal/approval"
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/azuresim"
+	"cmkguard/internal/guard"
 	"cmkguard/internal/plan"
 	"cmkguard/internal/policy"
+	"cmkguard/internal/remedy/rotate"
+	"cmkguard/internal/store"
 )
 
 // An owner who takes the same thing away again after it was given back twice is
@@ -188,4 +192,61 @@ func TestAReleasedHoldIsTold(t *testing.T) {
 	if n != 1 || w.rotates() != 1 {
 		t.Fatalf("told %d times, %d rotations", n, w.rotates())
 	}
+}
+
+// meanwhile runs do once, between a worker's look for an intent and its answer.
+type meanwhile struct {
+	store.State
+	do *func()
+}
+
+func (m meanwhile) Get(ctx context.Context, partition, key string) (store.Row, bool, error) {
+	row, ok, err := m.State.Get(ctx, partition, key)
+	if do := *m.do; do != nil && !ok && strings.HasPrefix(key, "intent~") {
+		*m.do = nil
+		do()
+	}
+	return row, ok, err
+}
+
+// A worker whose facts show what another has just begun for the same plan does not
+// stop the plan for it.
+func TestWhatAnotherWorkerBeganIsNotStopped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.Auto})
+	w.take(w.sim.NearExpiry(w.key, "e1"))
+	must(t, w.g.Work(ctx, w.next()))
+	step := w.next()
+	var other func()
+	slow := w.boot(parts{backend: store.Backend{State: meanwhile{w.b.State, &other}, Queue: w.b.Queue, Log: w.b.Log}})
+	other = func() {
+		// The fast one reserves and acts, and dies before it writes the saga's step.
+		first := &worker{g: w.boot(parts{backend: w.b, vault: func(v rotate.Vault) rotate.Vault { return dieAfter{v} }})}
+		first.live(func() { _ = first.g.Work(ctx, step) })
+	}
+	must(t, slow.Work(ctx, step))
+	w.run(4)
+	if other != nil || w.rotates() != 1 || !w.told.has("", "Done: rotate") || w.told.has("", "Stopped: rotate") {
+		t.Fatalf("%d rotations, done %v, stopped %v", w.rotates(), w.told.has("", "Done: rotate"), w.told.has("", "Stopped: rotate"))
+	}
+}
+
+// dieAfter ends its process once the rotation took effect.
+type dieAfter struct{ rotate.Vault }
+
+func (d dieAfter) Rotate(ctx context.Context, k azureid.Key, id string) (azureid.Key, error) {
+	_, _ = d.Vault.Rotate(ctx, k, id)
+	panic(errKilled{})
+}
+
+// next takes one message of the queue.
+func (w *world) next() []byte {
+	w.t.Helper()
+	ms, err := w.b.Queue.Take(ctx, guard.WorkQueue, 1, time.Minute)
+	must(w.t, err)
+	if len(ms) != 1 {
+		w.t.Fatalf("%d messages", len(ms))
+	}
+	must(w.t, w.b.Queue.Done(ctx, guard.WorkQueue, ms[0]))
+	return ms[0].Body
 }

@@ -23,19 +23,9 @@ const adoptionSlack = 30 * time.Minute
 // attempt, then runs the effect.
 func (g *Guard) stepRotate(ctx context.Context, partition string, s *saga) error {
 	effect := rotate.Effect(g.Vault, s.Plan, partition)
-	begun, err := remedy.Begun(ctx, g.State, partition, effect.Key)
-	if err != nil {
+	ready, err := g.begin(ctx, s, partition, effect.Key, func() (string, bool, error) { return g.regate(ctx, s.Plan) })
+	if !ready || err != nil {
 		return err
-	}
-	if !begun {
-		held, read, err := g.regate(ctx, s.Plan)
-		if err != nil || g.waitToRead(s, held, read) {
-			return err
-		}
-		stop, err := g.begin(ctx, s, held, partition, effect.Key)
-		if stop || err != nil {
-			return err
-		}
 	}
 	out, err := g.Effects.Step(ctx, effect)
 	if err != nil {
@@ -53,19 +43,27 @@ func (g *Guard) stepRotate(ctx context.Context, partition string, s *saga) error
 	return nil
 }
 
-// begin stops the saga of a plan that is held, or writes down that it begins. What
-// holds it may be what another worker has just begun for the same plan: then it is
-// brought to its end, not stopped.
-func (g *Guard) begin(ctx context.Context, s *saga, held, partition, key string) (stop bool, err error) {
-	if held == "" {
-		return false, g.beginAction(ctx, s.Plan)
-	}
+// begin reports whether the effect under the key may be stepped: it was begun
+// already, or the gates, asked on fresh facts, allow it and that is written down.
+// What holds it may be what another worker has just begun for the same plan: then it
+// is brought to its end, not stopped.
+func (g *Guard) begin(ctx context.Context, s *saga, partition, key string, regate func() (held string, read bool, err error)) (ready bool, err error) {
 	begun, err := remedy.Begun(ctx, g.State, partition, key)
 	if begun || err != nil {
+		return begun, err
+	}
+	held, read, err := regate()
+	switch {
+	case err != nil || g.waitToRead(s, held, read):
 		return false, err
+	case held == "":
+		return true, g.beginAction(ctx, s.Plan)
+	}
+	if begun, err = remedy.Begun(ctx, g.State, partition, key); begun || err != nil {
+		return begun, err
 	}
 	s.stop("not started: "+held, g.Now())
-	return true, nil
+	return false, nil
 }
 
 // maxWaits is how often a plan that is to begin waits for facts that cannot be read

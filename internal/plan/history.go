@@ -46,7 +46,6 @@ type History struct {
 	Actions      []Action
 	Own          string               // a plan whose action does not count: the one that asks
 	FirstEnabled map[string]time.Time // per remedy: when it was first let run by itself
-	Waiting      int                  // plans of this remedy that piled up, this one included
 }
 
 // lookBack asks every gate that looks back. All answer.
@@ -132,7 +131,7 @@ func gateStorm(p Plan, f Facts, in Inputs) Ruling {
 	}
 	first, ok := h.FirstEnabled[p.Remedy]
 	if !ok || h.Bounds.RampStep <= 0 {
-		return hold(name, "it is not recorded since when %s may run by itself; %d plans wait", p.Remedy, h.Waiting)
+		return hold(name, "it is not recorded since when %s may run by itself", p.Remedy)
 	}
 	steps := int64(now.Sub(first) / h.Bounds.RampStep)
 	if steps < 0 {
@@ -146,7 +145,7 @@ func gateStorm(p Plan, f Facts, in Inputs) Ruling {
 	}
 	if begun >= may {
 		until := first.Add(time.Duration(steps+1) * h.Bounds.RampStep)
-		r := hold(name, "%d of %s begun since it was enabled, the ramp lets %d; %d plans wait", begun, p.Remedy, may, h.Waiting)
+		r := hold(name, "%d of %s begun since it was enabled, the ramp lets %d; cmkguard plan lists what waits", begun, p.Remedy, may)
 		r.Until = &until
 		return r
 	}

@@ -166,6 +166,9 @@ func recoverVaultStep(w wiring.Wiring) (Step, string) {
 	if !d.OK() {
 		return Step{}, "the deleted vault was not read: " + d.Why
 	}
+	if w.Identity.Value.TenantID == "" {
+		return Step{}, "the tenant was not read: " + w.Identity.Why
+	}
 	id := d.Value.ID
 	return Step{
 		Target: id.String(), From: "deleted " + d.Value.DeletedAt.UTC().Format(time.RFC3339), To: "live",

@@ -57,15 +57,14 @@ func New(o Options) (*Verifier, error) {
 
 // claims are what is read of a token, by their documented names.
 type claims struct {
-	Object  string   `json:"oid"`
-	Tenant  string   `json:"tid"`
-	Name    string   `json:"preferred_username"`
-	UPN     string   `json:"upn"`
-	Roles   []string `json:"roles"`
-	Scopes  string   `json:"scp"`   // present in tokens of people only
-	Kind    string   `json:"idtyp"` // "app" in tokens of applications
-	NotYet  float64  `json:"nbf"`
-	Version string   `json:"ver"`
+	Object string   `json:"oid"`
+	Tenant string   `json:"tid"`
+	Name   string   `json:"preferred_username"`
+	UPN    string   `json:"upn"`
+	Roles  []string `json:"roles"`
+	Scopes string   `json:"scp"`   // present in tokens of people only
+	Kind   string   `json:"idtyp"` // "app" in tokens of applications
+	NotYet float64  `json:"nbf"`
 }
 
 // Person returns who the token proves. A token that proves nobody is a Denied fault.

@@ -118,10 +118,11 @@ func (c *Client) own(k azureid.Key, kid *azkeys.ID) (azureid.Key, error) {
 	return got, nil
 }
 
-// failed makes a fact of an error: absent when the service said so.
+// failed makes a fact of an error: absent when the service said so. That there is
+// no vault says nothing of the key: a deleted vault comes back with its keys.
 func failed[T any](call string, at time.Time, err error) wiring.Fact[T] {
 	err = azfault.Read("keyvault", err)
-	if azfault.NotFound(err) {
+	if azfault.NotFound(err) && !strings.Contains(strings.ToLower(fault.CodeOf(err)), "vault") {
 		return wiring.NotThere[T](call, at, err.Error())
 	}
 	return wiring.Failed[T](call, at, err.Error())
