@@ -47,6 +47,15 @@ type Alert struct {
 	Next       []string   `json:"next,omitempty"` // what a person does, commands first
 	Ref        string     `json:"ref"`            // correlation id: signal or plan
 	Evidence   []string   `json:"evidence,omitempty"`
+	// Vault is the name of the vault that it hangs on, lower case; "" for none. Alerts
+	// are routed, grouped and inhibited by it.
+	Vault string `json:"vault,omitempty"`
+	// Actor is who is said to have done it, with the source of that claim; "" if
+	// nobody says.
+	Actor    string   `json:"actor,omitempty"`
+	Controls []string `json:"controls,omitempty"` // numbers in frameworks, as vendors map them: "PCI DSS 4.0.1: 3.7.4"
+	Runbook  string   `json:"runbook,omitempty"`  // path or URL of what to do about the check
+	Links    []Link   `json:"links,omitempty"`    // pages that show, and never act
 	// Event is the CloudEvents type that the alert is published as beside itself,
 	// for others who want the event that Azure lacks ("CmkGuard.KeyDeleted"); Key is
 	// the key that it is about. Channels for people leave both out.
@@ -60,9 +69,17 @@ type Alert struct {
 
 // Impact is one cluster that is hit.
 type Impact struct {
-	Cluster string `json:"cluster"` // ARM id
-	Name    string `json:"name"`
-	Owner   string `json:"owner,omitempty"` // from the owner tag
+	Cluster string            `json:"cluster"` // ARM id
+	Name    string            `json:"name"`
+	Owner   string            `json:"owner,omitempty"` // from the owner tag
+	Tags    map[string]string `json:"tags,omitempty"`  // of the cluster: alerts are routed by them
+}
+
+// Link is a page that shows more. Mail and chat scanners follow links: none of
+// them acts.
+type Link struct {
+	Label string `json:"label"` // "approve", "acknowledge", "silence"
+	URL   string `json:"url"`
 }
 
 // NotificationState is where a delivery stands.

@@ -2,6 +2,7 @@ package alert
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -9,8 +10,8 @@ import (
 )
 
 // Bounds of an alert's parts, in bytes and entries. With all of them reached a
-// row is about 140 KiB, and twice that if JSON must escape every character:
-// below the 512 KiB of a value, and 14 channels fit into one batch of 2.5 MiB.
+// row is about 180 KiB, and twice that if JSON must escape every character:
+// below the 512 KiB of a value, and 7 channels at their worst fit into one batch of 2.5 MiB.
 const (
 	maxTitle  = 300
 	maxName   = 100
@@ -18,6 +19,9 @@ const (
 	maxLine   = 600
 	maxLines  = 20
 	maxImpact = 50
+	maxLinks  = 6
+	maxTags   = 8
+	maxTag    = 40
 )
 
 // Fit cleans and bounds every part that grows with what is out there: names,
@@ -25,15 +29,40 @@ const (
 func Fit(a Alert) Alert {
 	a.Title, a.Subject, a.Ref = Clean(a.Title, maxTitle), Clean(a.Subject, maxLine), Clean(a.Ref, maxLine)
 	a.What, a.Breaks = Clean(a.What, maxText), Clean(a.Breaks, maxText)
+	a.Vault, a.Actor, a.Runbook = Clean(a.Vault, maxName), Clean(a.Actor, maxLine), Clean(a.Runbook, maxLine)
 	a.Done, a.Next, a.Evidence = fitLines(a.Done), fitLines(a.Next), fitLines(a.Evidence)
+	a.Controls, a.Links = fitLines(a.Controls), fitLinks(a.Links)
 	if over := len(a.Impact) - maxImpact; over > 0 {
 		a.Impact, a.MoreImpact = a.Impact[:maxImpact], a.MoreImpact+over
 	}
 	a.Impact = slices.Clone(a.Impact)
 	for i, x := range a.Impact {
-		a.Impact[i] = Impact{Cluster: Clean(x.Cluster, maxLine), Name: Clean(x.Name, maxName), Owner: Clean(x.Owner, maxName)}
+		a.Impact[i] = Impact{Cluster: Clean(x.Cluster, maxLine), Name: Clean(x.Name, maxName), Owner: Clean(x.Owner, maxName), Tags: fitTags(x.Tags)}
 	}
 	return a
+}
+
+func fitLinks(in []Link) []Link {
+	out := slices.Clone(in[:min(len(in), maxLinks)])
+	for i, l := range out {
+		out[i] = Link{Label: Clean(l.Label, maxName), URL: Clean(l.URL, maxLine)}
+	}
+	return out
+}
+
+// fitTags keeps the first tags by name: Azure allows 50 of up to 768 characters.
+func fitTags(in map[string]string) map[string]string {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make(map[string]string, min(len(in), maxTags))
+	for _, name := range slices.Sorted(maps.Keys(in)) {
+		if len(out) == maxTags {
+			break
+		}
+		out[Clean(name, maxTag)] = Clean(in[name], maxTag)
+	}
+	return out
 }
 
 func fitLines(lines []string) []string {

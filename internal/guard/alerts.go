@@ -2,6 +2,7 @@ package guard
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"cmkguard/internal/alert"
@@ -36,6 +37,7 @@ func (g *Guard) incidentAlert(p *picture, i incident.Incident, change incident.C
 		a.Evidence = append(a.Evidence, fmt.Sprintf("%s at %s: %s", e.Call, e.At.UTC().Format(time.RFC3339), e.Value))
 	}
 	a.Evidence = append(a.Evidence, claimsOf(p)...)
+	a.Vault, a.Actor, a.Controls, a.Runbook = vaultOf(p, v), actorOf(p), controlsOf(v.Check), runbookOf(v.Check)
 	title := v.Title + " (" + v.Check + "): " + shortName(v.Subject)
 	switch change {
 	case incident.Opened:
@@ -82,6 +84,41 @@ func factOf(p *picture, v risk.Verdict) (event, key string) {
 	return "", ""
 }
 
+// vaultOf names the vault that the verdict's subject hangs on, lower case.
+func vaultOf(p *picture, v risk.Verdict) string {
+	if v.Subject.Kind == event.SubjectVault {
+		return strings.ToLower(shortName(v.Subject))
+	}
+	for _, w := range p.wirings {
+		if k := w.Key(); !k.IsZero() && (v.Cluster == w.ID.Key() || k.ID() == v.Subject.ID) {
+			return strings.ToLower(k.VaultName())
+		}
+	}
+	return strings.ToLower(p.signal.Key.VaultName())
+}
+
+func actorOf(p *picture) string {
+	if p.signal.Claim == nil {
+		return ""
+	}
+	return clip(p.signal.Claim.String(), 600)
+}
+
+func controlsOf(check string) []string {
+	c, ok := risk.Find(check)
+	if !ok {
+		return nil
+	}
+	out := make([]string, len(c.Controls))
+	for i, n := range c.Controls {
+		out[i] = n.Framework + ": " + n.Numbers
+	}
+	return out
+}
+
+// runbookOf is where what to do about a check is written down.
+func runbookOf(check string) string { return "docs/checks.md#" + strings.ToLower(check) }
+
 func nextFor(v risk.Verdict) []string {
 	if v.Guidance == "" {
 		return nil
@@ -92,7 +129,7 @@ func nextFor(v risk.Verdict) []string {
 func impactOf(clusters []wiring.Cluster) []alert.Impact {
 	out := make([]alert.Impact, 0, len(clusters))
 	for _, c := range clusters {
-		out = append(out, alert.Impact{Cluster: c.ID.String(), Name: c.Name, Owner: c.Tags["owner"]})
+		out = append(out, alert.Impact{Cluster: c.ID.String(), Name: c.Name, Owner: c.Tags["owner"], Tags: c.Tags})
 	}
 	return out
 }

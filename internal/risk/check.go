@@ -1,6 +1,10 @@
 package risk
 
-import "cmkguard/internal/event"
+import (
+	"slices"
+
+	"cmkguard/internal/event"
+)
 
 // The families of checks.
 const (
@@ -78,6 +82,16 @@ func Catalogue() []Check {
 		out[i].Facts, out[i].Controls = facts[s.ID], controls[s.ID]
 	}
 	return out
+}
+
+// Find returns the check of the id, whole.
+func Find(id string) (Check, bool) {
+	all := Catalogue()
+	i := slices.IndexFunc(all, func(c Check) bool { return c.ID == id })
+	if i < 0 {
+		return Check{}, false
+	}
+	return all[i], true
 }
 
 // catalogue lists the checks by ascending id; each family's file holds its own.
