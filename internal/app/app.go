@@ -69,7 +69,7 @@ func Main(ctx context.Context, p Process) int {
 			return cmd.Help()
 		},
 	}
-	root.AddCommand(serveCommand(p), standaloneCommand(p), checkCommand(p), checksCommand(p), impactCommand(p), auditCommand(p), policyCommand(p), stateCommand(p),
+	root.AddCommand(serveCommand(p), standaloneCommand(p), checkCommand(p), checksCommand(p), impactCommand(p), auditCommand(p), policyCommand(p), stateCommand(p), healthCommand(p),
 		planCommand(p), decideCommand(p, approval.Approve), decideCommand(p, approval.Deny), eraseCommand(p))
 	root.SetArgs(p.Args)
 	root.SetOut(p.Stdout)

@@ -79,7 +79,7 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 		Alerts: alert.NewDispatcher(b.State, rec, channels, now, jitter),
 		Seal:   seal,
 		Now:    now, NewID: uuid.NewString,
-		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL,
+		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL, Watch: guard.Watch{Beats: true},
 		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
 	}
 	problems = append(problems, more...)

@@ -109,12 +109,8 @@ func (d *door) open(ctx context.Context, cancel func(), srv *funchost.Server, p 
 	log.Info().Str("addr", l.Addr().String()).Str("state", s.StateDir).Str("policy", w.guard.Policy.File).
 		Bool("can_write", w.guard.CanWrite).Str("observe_only", w.guard.Observe).Msg("serving")
 	srv.Ready()
-	if w.guard.Observe != "" {
-		err := w.guard.Announce(ctx, "CMK Guard observes only: it changes nothing", w.guard.Observe,
-			[]string{"Mend the setting or the policy line named above and restart: cmkguard policy check FILE tells whether it is right."})
-		if err != nil {
-			log.Error().Err(err).Msg("could not record that it observes only")
-		}
+	if err := w.guard.Started(ctx); err != nil {
+		log.Error().Err(err).Msg("could not record whether settings and policy are in force")
 	}
 	if !d.pump {
 		return nil

@@ -58,7 +58,7 @@ var edges = map[string]string{
 	"internal/fault":                        "",
 	"internal/findings":                     "internal/azureid internal/canonical internal/fault internal/risk",
 	"internal/funchost":                     "internal/fault",
-	"internal/guard":                        "internal/alert internal/approval internal/azureid internal/canonical internal/event internal/fault internal/incident internal/journal internal/plan internal/policy internal/redact internal/remedy internal/remedy/rewire internal/remedy/rotate internal/risk internal/store internal/wiring",
+	"internal/guard":                        "internal/alert internal/approval internal/azureid internal/canonical internal/event internal/fault internal/incident internal/journal internal/plan internal/policy internal/redact internal/remedy internal/remedy/rewire internal/remedy/rotate internal/risk internal/self internal/store internal/wiring",
 	"internal/incident":                     "internal/event internal/risk internal/store",
 	"internal/journal":                      "internal/canonical internal/fault internal/store",
 	"internal/limit":                        "internal/canonical internal/fault internal/store",
@@ -83,6 +83,7 @@ var edges = map[string]string{
 	"internal/azure/graph/print":            "internal/azure/graph",
 	"internal/impact":                       "internal/azureid internal/risk internal/wiring",
 	"internal/redact":                       "",
+	"internal/self":                         "internal/event internal/risk",
 	"internal/store":                        "internal/fault",
 	"internal/store/azstore":                "internal/azure/azfault internal/fault internal/store",
 	"internal/store/azurite":                "internal/store/azstore",
@@ -95,7 +96,7 @@ var edges = map[string]string{
 // sdkFree are the packages that decide: no SDK, no network, no clock of their own.
 var sdkFree = []string{
 	"internal/event", "internal/guard", "internal/incident", "internal/journal", "internal/plan", "internal/policy",
-	"internal/remedy", "internal/remedy/rewire", "internal/remedy/rotate", "internal/risk", "internal/store", "internal/wiring",
+	"internal/remedy", "internal/remedy/rewire", "internal/remedy/rotate", "internal/risk", "internal/self", "internal/store", "internal/wiring",
 }
 
 func TestImportsFollowTheTable(t *testing.T) {

@@ -83,10 +83,12 @@ type Guard struct {
 	People    approval.Seal          // seals what people decide
 	// Reconcile is how often every key is looked at, event or no event; 0: never.
 	Reconcile time.Duration
+	Watch     Watch // of ourselves
 	Now       func() time.Time
 	NewID     func() string
 
 	dark  dark
 	flood flood
 	known known
+	beats pulse
 }

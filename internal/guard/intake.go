@@ -34,6 +34,7 @@ const (
 // subscriptions, in either schema, whichever door they came by. It returns nil when everything in it is stored, queued, ignored or kept as
 // poison; a fault that can pass is returned so that the sender tries again.
 func (g *Guard) Take(ctx context.Context, source string, raw json.RawMessage) error {
+	g.missBeat(ctx)
 	parsed, err := event.ParseGrid(raw, g.Cloud)
 	if err != nil {
 		return g.Poison(ctx, source, err.Error(), raw)

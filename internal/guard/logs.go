@@ -29,6 +29,7 @@ type Taken struct {
 // bring all of them again: what was taken already is recognised.
 func (g *Guard) TakeLogs(ctx context.Context, source string, messages [][]byte) (Taken, error) {
 	var t Taken
+	g.missBeat(ctx)
 	for _, raw := range messages {
 		a, err := event.ParseAuditLogs(raw, g.Cloud)
 		if err != nil {

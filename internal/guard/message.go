@@ -14,7 +14,7 @@ import (
 
 // message is one item of the work queue: under 1 KB, its payload in state.
 type message struct {
-	Kind      string `json:"kind"` // signal, saga, tend, look
+	Kind      string `json:"kind"` // signal, saga, tend, look, beat
 	Partition string `json:"partition,omitempty"`
 	ID        string `json:"id,omitempty"`
 	Seq       int64  `json:"seq,omitempty"`   // saga: the step that this message may take
@@ -68,6 +68,7 @@ const (
 	kindSaga   = "saga"
 	kindTend   = "tend"
 	kindLook   = "look" // at a subject, though no event asked for it
+	kindBeat   = "beat" // did the sweep's heartbeat come after all?
 )
 
 func decodeMessage(b []byte) (message, error) {
@@ -76,10 +77,10 @@ func decodeMessage(b []byte) (message, error) {
 		return m, fault.New(fault.Invalid, "guard.work", "message is not JSON: %w", err)
 	}
 	switch m.Kind {
-	case kindSignal, kindSaga, kindTend, kindLook:
+	case kindSignal, kindSaga, kindTend, kindLook, kindBeat:
 		return m, nil
 	}
-	return m, fault.New(fault.Invalid, "guard.work", "message field kind: %q is not signal, saga, tend or look", m.Kind)
+	return m, fault.New(fault.Invalid, "guard.work", "message field kind: %q is not signal, saga, tend, look or beat", m.Kind)
 }
 
 func (g *Guard) send(ctx context.Context, m message, delay time.Duration) error {

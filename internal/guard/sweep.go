@@ -30,9 +30,12 @@ const (
 
 // Sweep picks up what was left behind: signals stored but never queued, saga
 // steps whose message was lost, messages that the host gave up, alerts due,
-// entries unsealed, and what was told while nothing could be recorded.
+// entries unsealed, and what was told while nothing could be recorded. It looks
+// after ourselves, and ends with a heartbeat.
 func (g *Guard) Sweep(ctx context.Context) error {
-	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx), g.requeueSagas(ctx), g.drainPoison(ctx), g.reconcile(ctx), g.Tend(ctx))
+	began := g.Now()
+	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx), g.requeueSagas(ctx), g.drainPoison(ctx), g.reconcile(ctx), g.watchSelf(ctx), g.Tend(ctx))
+	err = errors.Join(err, g.beat(ctx, began, err))
 	var unrecorded *recordError
 	if errors.As(err, &unrecorded) {
 		g.tellUnrecorded(ctx, event.Signal{}, err)
@@ -129,19 +132,4 @@ func (g *Guard) putBack(ctx context.Context, m message) error {
 	}
 	m.Tries++
 	return g.send(ctx, m, backoff(m.Tries))
-}
-
-// Announce records and alerts something about the guard itself: that it
-// observes only, and why. If it cannot be recorded, people are told directly.
-func (g *Guard) Announce(ctx context.Context, title, what string, next []string) error {
-	a := alert.Alert{
-		ID: g.NewID(), DedupKey: "cmkguard/self/" + store.Name("note", title+what), GroupKey: "self", Lifecycle: alert.Trigger,
-		Severity: risk.High, Title: title, What: what, Subject: "scope:cmkguard", Since: g.Now().UTC(), Ref: "start", Next: next,
-	}
-	entry := journal.Entry{Kind: journal.KindNote, Subject: a.Subject, Ref: a.Ref, Text: clip(title+": "+what, 1000)}
-	if err := g.commit(ctx, selfPartition, []journal.Entry{entry}, g.outbox(a)...); err != nil {
-		g.tellDirectly(ctx, a)
-		return err
-	}
-	return g.send(ctx, message{Kind: kindTend, Partition: selfPartition}, 0)
 }

@@ -21,6 +21,7 @@ func (g *Guard) Work(ctx context.Context, raw []byte) error {
 	if err != nil {
 		return g.Poison(ctx, WorkQueue, err.Error(), raw)
 	}
+	g.missBeat(ctx)
 	touched, err := g.workOn(ctx, m)
 	var unrecorded *recordError
 	if errors.As(err, &unrecorded) {
@@ -54,6 +55,8 @@ func (g *Guard) workOn(ctx context.Context, m message) ([]string, error) {
 		return g.runLook(ctx, m)
 	case kindSaga:
 		return g.runSaga(ctx, m.Partition, m.ID, m.Seq)
+	case kindBeat:
+		return g.runBeat(ctx)
 	}
 	return []string{m.Partition}, nil
 }

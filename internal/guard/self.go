@@ -1,0 +1,93 @@
+package guard
+
+import (
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/event"
+	"cmkguard/internal/fault"
+	"cmkguard/internal/incident"
+	"cmkguard/internal/risk"
+	"cmkguard/internal/self"
+	"context"
+	"errors"
+)
+
+// Watch says how this installation watches itself. Its zero value: not at all.
+type Watch struct {
+	// Beats: every path notices when the sweep's heartbeat stays away (SELF-007).
+	Beats bool
+}
+
+// applySelf brings incidents about ourselves up to date, one batch per subject,
+// and returns the partitions that it may have written to. A conflict is another
+// worker that was faster: what it missed is judged again.
+func (g *Guard) applySelf(ctx context.Context, verdicts ...risk.Verdict) (touched []string, err error) {
+	of := map[event.Subject][]risk.Verdict{}
+	var order []event.Subject
+	for _, v := range verdicts {
+		if of[v.Subject] == nil {
+			order = append(order, v.Subject)
+		}
+		of[v.Subject] = append(of[v.Subject], v)
+	}
+	for _, subject := range order {
+		p := &picture{signal: lookAt(subject, azureid.Key{}), now: g.Now()}
+		b, partition := &batch{}, incident.Partition(subject)
+		for _, v := range of[subject] {
+			if err := g.applyVerdict(ctx, p, partition, v, doing{}, b); err != nil {
+				return touched, err
+			}
+		}
+		if len(b.ops) == 0 {
+			continue
+		}
+		touched = append(touched, partition)
+		if err := g.commit(ctx, partition, b.entries, b.ops...); err != nil && !fault.Is(err, fault.Conflict) {
+			return touched, err
+		}
+	}
+	return touched, nil
+}
+
+// Started settles, once at each start, whether settings and policy are in force
+// (SELF-011). If that cannot be recorded, people are told directly.
+func (g *Guard) Started(ctx context.Context) error {
+	v := self.JudgeSettings(g.Observe, g.Now())
+	touched, err := g.applySelf(ctx, v)
+	if err != nil && v.Answer == risk.Broken {
+		i, change := incident.Next(nil, v, g.Now())
+		if a, ok := g.incidentAlert(&picture{now: g.Now()}, i, change); ok {
+			g.tellDirectly(ctx, a)
+		}
+	}
+	return errors.Join(err, g.tendSoon(ctx, touched))
+}
+
+// tendSoon has the queue deliver what was just put into the outboxes: for paths
+// that no sweep and no work follows.
+func (g *Guard) tendSoon(ctx context.Context, partitions []string) error {
+	for _, p := range partitions {
+		if err := g.send(ctx, message{Kind: kindTend, Partition: p}, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// watchSelf is the sweep's look at ourselves. That it runs says nothing of those
+// before it: by the last one's heartbeat it may tell that all is well again, and
+// leaves it to the other paths to tell that it is not.
+func (g *Guard) watchSelf(ctx context.Context) error {
+	if !g.Watch.Beats {
+		return nil
+	}
+	b, err := g.readBeat(ctx)
+	if err != nil {
+		return err
+	}
+	v := self.JudgeBeat(b, true, "", g.Now())
+	if v.Answer != risk.OK {
+		return nil
+	}
+	_, err = g.applySelf(ctx, v)
+	return err
+}

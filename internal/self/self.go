@@ -1,0 +1,88 @@
+// Package self judges our own ears and hands: whether what should reach us does,
+// whether we may still read and act, whether our own work gets done. Its checks
+// are SELF-001 and so on; like those of internal/risk they answer ok, broken or
+// unknown, with reasons and evidence. It is pure: facts and now go in, verdicts
+// come out.
+//
+// It reads nothing, tells nobody and changes nothing (internal/guard does), and
+// it does not judge a vault's own settings: those are CMK-040 and CMK-063, whose
+// remedies give them back.
+package self
+
+import (
+	"fmt"
+	"time"
+
+	"cmkguard/internal/event"
+	"cmkguard/internal/risk"
+)
+
+// The checks about ourselves.
+const (
+	Sweeps   = "SELF-007"
+	Settings = "SELF-011"
+)
+
+// Check is one question of the catalogue.
+type Check struct {
+	ID       string
+	Title    string
+	Severity risk.Severity
+	Breaks   string // what breaks if it stays
+	Guidance string // what a person does
+}
+
+// Catalogue lists the checks by id. docs/selfguard.md explains each.
+func Catalogue() []Check {
+	return []Check{
+		{
+			Sweeps, "The sweep runs", risk.Critical,
+			"nothing is looked at by itself any more: lost events, escalations, alerts that wait to be sent again, and the journal's seal wait for ever",
+			"Look at the app's log for invocations of the function sweep: is its timer enabled, is the app running, does each invocation fail or time out? " +
+				"`cmkguard health` shows when one last got to its end.",
+		},
+		{
+			Settings, "Settings and policy are in force", risk.High,
+			"nothing is changed anywhere; problems are seen and told, and not mended",
+			"Mend the setting or the policy line that is named and restart: cmkguard policy check FILE tells whether it is right.",
+		},
+	}
+}
+
+// Us is the subject of what concerns this installation as a whole.
+func Us() event.Subject { return event.Subject{Kind: event.SubjectScope, ID: "cmkguard"} }
+
+// find returns the check of the id; an id that is none is a check of critical
+// severity without a title, which a test of the catalogue finds.
+func find(id string) Check {
+	for _, c := range Catalogue() {
+		if c.ID == id {
+			return c
+		}
+	}
+	return Check{ID: id, Severity: risk.Critical}
+}
+
+// verdict joins an answer to its check.
+func verdict(id string, about event.Subject, answer risk.Answer, evidence []risk.Evidence, format string, args ...any) risk.Verdict {
+	c := find(id)
+	v := risk.Verdict{
+		Check: c.ID, Title: c.Title, Subject: about, Answer: answer, Severity: c.Severity, Guidance: c.Guidance,
+		Why: fmt.Sprintf(format, args...), Evidence: evidence,
+	}
+	if answer == risk.Broken {
+		v.Breaks, v.Reasons = c.Breaks, []string{string(c.Severity) + ": " + c.Breaks}
+	}
+	return v
+}
+
+// moment is how verdicts write a time for people.
+func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// span is how they write a duration: to the second, or in hours and minutes.
+func span(d time.Duration) string {
+	if d >= time.Hour {
+		return d.Round(time.Minute).String()
+	}
+	return d.Round(time.Second).String()
+}
