@@ -51,7 +51,7 @@ func TestTheHeartbeat(t *testing.T) {
 		"at the limit":   {at(self.Silence), true, risk.OK, ""},
 		"past the limit": {at(self.Silence + time.Second), true, risk.Broken, "10m1s ago"},
 		"for days":       {at(50 * time.Hour), true, risk.Broken, "50h0m0s ago"},
-		"never":          {self.Beat{At: now.Add(-time.Hour), Awaited: true}, true, risk.Broken, "ever"},
+		"never":          {self.Beat{At: now.Add(-time.Hour), Awaited: true}, true, risk.Broken, "no sweep has ever"},
 		"unread":         {self.Beat{}, false, risk.Unknown, "AuthorizationFailure"},
 	} {
 		v := self.JudgeBeat(c.beat, c.ok, "AuthorizationFailure", now)
