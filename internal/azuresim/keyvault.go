@@ -147,25 +147,6 @@ func (s *Sim) bundle(v *Vault, key *Key, ver *Version) map[string]any {
 	return map[string]any{"key": jwk, "attributes": attributes(v, ver), "tags": key.Tags}
 }
 
-func rotationBody(v *Vault, key *Key) map[string]any {
-	actions := []any{}
-	for _, a := range key.Rotation.Actions {
-		trigger := map[string]any{}
-		if a.TimeAfterCreate != "" {
-			trigger["timeAfterCreate"] = a.TimeAfterCreate
-		}
-		if a.TimeBeforeExpiry != "" {
-			trigger["timeBeforeExpiry"] = a.TimeBeforeExpiry
-		}
-		actions = append(actions, map[string]any{"trigger": trigger, "action": map[string]any{"type": a.Type}})
-	}
-	attrs := map[string]any{}
-	if key.Rotation.ExpiryTime != "" {
-		attrs["expiryTime"] = key.Rotation.ExpiryTime
-	}
-	return map[string]any{"id": "https://" + v.Host + "/keys/" + key.Name + "/rotationpolicy", "lifetimeActions": actions, "attributes": attrs}
-}
-
 // serveGrid is an Event Grid topic: it takes CloudEvents.
 func (s *Sim) serveGrid(w http.ResponseWriter, r *http.Request, c *Caller) {
 	var events []json.RawMessage

@@ -37,6 +37,9 @@ func (s *Sim) purgeIfDue(v *Vault, key *Key, now time.Time) {
 func (s *Sim) rotateIfDue(v *Vault, key *Key, now time.Time) {
 	newest := key.Versions[len(key.Versions)-1]
 	at, ok := key.Rotation.due(newest, "Rotate")
+	if at.Before(key.Rotation.set) { // overdue when it was set: at once [I]
+		at = key.Rotation.set
+	}
 	if !ok || now.Before(at) || !newest.Enabled || at.Before(s.o.Start) {
 		return // what was due before the world began did not happen then
 	}

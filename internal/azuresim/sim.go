@@ -26,7 +26,9 @@ type Options struct {
 	PatchTakes time.Duration    // default 5 min ([?]: not documented)
 	StateLag   time.Duration    // resourceState trails the operation by this; default 1 min [D]
 	SyncRefuse bool             // [?] switch: an unreachable key is refused at once, not by the operation
-	OfflineLag time.Duration    // a cluster that cannot unwrap goes Disabled after this; default 1 h [I]
+	// [M] switch: a key without a rotation policy shows a Notify of 30 days before expiry.
+	DefaultNotify bool
+	OfflineLag    time.Duration // a cluster that cannot unwrap goes Disabled after this; default 1 h [I]
 
 	// OnEvent takes each event as Event Grid would deliver it, OnAudit each
 	// AuditEvent record of a vault's log; in order, with no lock held. They see

@@ -75,6 +75,8 @@ type Deletion struct{ At, Purge time.Time }
 type Rotation struct {
 	ExpiryTime string
 	Actions    []RotationAction
+
+	set time.Time // by a request; zero: since long ago
 }
 
 // RotationAction is one lifetime action.

@@ -202,7 +202,7 @@ func touches(s event.Signal, w wiring.Wiring) bool {
 // judge evaluates one wiring; of two answers about one subject (a key seen by
 // two clusters) the worse stays.
 func (g *Guard) judge(p *picture, w wiring.Wiring) {
-	for _, v := range risk.Evaluate(w, g.Policy.Limits.Risk, p.now) {
+	for _, v := range risk.Judge(w, g.Policy.Limits.Risk, p.now, asked(p.signal)) {
 		if v.Subject.ID == "" {
 			continue
 		}
@@ -218,6 +218,15 @@ func (g *Guard) judge(p *picture, w wiring.Wiring) {
 			p.impact[v.Subject] = append(p.impact[v.Subject], w.Cluster.Value)
 		}
 	}
+}
+
+// asked selects the checks of a look: those of the chain itself always. The sweep's
+// looks, and those before and after something is done, ask more of the same reads.
+func asked(s event.Signal) risk.Selection {
+	if s.Kind != event.Recheck {
+		return risk.OnSignal()
+	}
+	return risk.OnSignal().Or(risk.Select("CMK-022"))
 }
 
 func worse(a, b risk.Verdict) bool {

@@ -39,11 +39,14 @@ type want struct {
 // adds plans, rulings and what is allowed to the batch. It returns, per remedy,
 // what people are told about it.
 func (g *Guard) planAll(ctx context.Context, p *picture, subject event.Subject, partition string, b *batch) (map[string]doing, error) {
-	list, err := g.wanted(ctx, p, subject)
+	list, lacks, err := g.wanted(ctx, p, subject)
 	if err != nil {
 		return nil, err
 	}
 	out := map[string]doing{}
+	for remedy, why := range lacks {
+		out[remedy] = doing{next: []string{remedy + " is not planned: " + why}}
+	}
 	started := false
 	for _, w := range list {
 		if started { // one action at a time; the end of this one has the subject looked at again
@@ -193,9 +196,9 @@ func (g *Guard) storedPlan(ctx context.Context, partition, id string) (earlier, 
 }
 
 // wanted returns the plans that the subject's broken verdicts ask for, one per
-// remedy, in the order of the checks.
-func (g *Guard) wanted(ctx context.Context, p *picture, subject event.Subject) ([]want, error) {
-	var out []want
+// remedy, in the order of the checks; and, by remedy, why one makes no plan.
+func (g *Guard) wanted(ctx context.Context, p *picture, subject event.Subject) (out []want, lacks map[string]string, err error) {
+	lacks = map[string]string{}
 	for _, v := range p.verdicts[subject] {
 		if v.Answer != risk.Broken || slices.ContainsFunc(out, func(w want) bool { return w.plan.Remedy == v.Remedy }) {
 			continue
@@ -213,14 +216,21 @@ func (g *Guard) wanted(ctx context.Context, p *picture, subject event.Subject) (
 		case plan.Repair(v.Remedy):
 			f, ok, err := g.repairFacts(ctx, p, subject, v)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			if pl, why := plan.ForRepair(v.Remedy, subject, f, g.Policy.Hash); ok && why == "" {
+			pl, why := plan.ForRepair(v.Remedy, subject, f, g.Policy.Hash)
+			switch {
+			case ok && why == "":
 				out = append(out, want{pl, f})
+			case ok && lacks[v.Remedy] == "":
+				lacks[v.Remedy] = why
 			}
 		}
 	}
-	return out, nil
+	for _, w := range out { // another check's finding made the plan
+		delete(lacks, w.plan.Remedy)
+	}
+	return out, lacks, nil
 }
 
 func rewireFacts(p *picture, subject event.Subject) (plan.Facts, bool) {

@@ -42,7 +42,7 @@ func (g *Guard) PreviewOf(ctx context.Context, s event.Signal) ([]Held, error) {
 	}
 	var out []Held
 	for _, subject := range p.subjects() {
-		list, err := g.wanted(ctx, p, subject)
+		list, _, err := g.wanted(ctx, p, subject)
 		if err != nil {
 			return nil, err
 		}

@@ -23,11 +23,11 @@ type RepairMaker = func(p plan.Plan, partition string) (remedy.Effect, error)
 // first, then the other chains of the same subject.
 func (g *Guard) repairFacts(ctx context.Context, p *picture, subject event.Subject, v risk.Verdict) (plan.Facts, bool, error) {
 	var shows, others []wiring.Wiring
-	for _, w := range p.wirings {
+	for _, w := range chainsOf(p, subject) {
 		switch {
 		case g.shows(p, w, v):
 			shows = append(shows, w)
-		case slices.ContainsFunc(p.impact[subject], func(c wiring.Cluster) bool { return c.ID.Equal(w.ID) }):
+		case subject.Kind == event.SubjectKey, slices.ContainsFunc(p.impact[subject], func(c wiring.Cluster) bool { return c.ID.Equal(w.ID) }):
 			others = append(others, w)
 		}
 	}
@@ -35,7 +35,8 @@ func (g *Guard) repairFacts(ctx context.Context, p *picture, subject event.Subje
 		return plan.Facts{}, false, nil
 	}
 	f := p.keys[shows[0].Key().ID()].facts
-	f.Key, f.Wirings, f.GrantAtKey = shows[0].Key(), append(shows, others...), g.Policy.GrantAtKey
+	f.Key, f.Wirings = shows[0].Key(), append(shows, others...)
+	f.GrantAtKey, f.Declared = g.Policy.GrantAtKey, g.Policy.Declared
 	f.Since = p.now
 	row, ok, err := g.get(ctx, incident.Partition(subject), incident.RowKey(v.Check))
 	if err != nil {
@@ -48,12 +49,28 @@ func (g *Guard) repairFacts(ctx context.Context, p *picture, subject event.Subje
 	return f, true, nil
 }
 
+// chainsOf are the chains that have to do with the subject. A key's are those of all
+// of its consumers, whichever of them the look was at: one plan, whoever looks.
+func chainsOf(p *picture, subject event.Subject) []wiring.Wiring {
+	if subject.Kind != event.SubjectKey {
+		return p.wirings
+	}
+	out := slices.Clone(p.keys[subject.ID].facts.Wirings)
+	for _, w := range p.wirings {
+		known := slices.ContainsFunc(out, func(o wiring.Wiring) bool { return o.ID.Equal(w.ID) })
+		if !known && w.Key().ID() == subject.ID {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
 // shows reports whether the chain itself shows the problem.
 func (g *Guard) shows(p *picture, w wiring.Wiring, v risk.Verdict) bool {
 	if p.pointedBack[w.ID.Key()] != "" && v.Remedy == plan.RollBackDowngrade {
 		return v.Subject.ID == w.ID.Key()
 	}
-	return slices.ContainsFunc(risk.Evaluate(w, g.Policy.Limits.Risk, p.now), func(o risk.Verdict) bool {
+	return slices.ContainsFunc(risk.Judge(w, g.Policy.Limits.Risk, p.now, asked(p.signal)), func(o risk.Verdict) bool {
 		return o.Check == v.Check && o.Subject == v.Subject && o.Answer == risk.Broken && o.Remedy == v.Remedy
 	})
 }
@@ -100,7 +117,7 @@ func (g *Guard) regateRepair(ctx context.Context, pl plan.Plan) (held string, re
 	if err := g.addPointedBack(ctx, p); err != nil {
 		return "", false, err
 	}
-	list, err := g.wanted(ctx, p, pl.Subject)
+	list, _, err := g.wanted(ctx, p, pl.Subject)
 	if err != nil {
 		return "", false, err
 	}

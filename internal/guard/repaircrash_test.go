@@ -74,7 +74,7 @@ func (w *world) repairStory(k *killer, r revocation, heirs int) {
 			p.live(func() { must(w.t, p.g.Sweep(ctx)) })
 			replace()
 		}
-		if list := w.plans(r.remedy); !decided && len(list) == 1 {
+		if list := w.plans(r.remedy); !plan.ByItself(r.remedy) && !decided && len(list) == 1 {
 			decided = true
 			for n := 1; n <= 2; n++ { // at a command line: a process of its own
 				_, err := w.g.Decide(ctx, list[0].Plan.ID, approval.Approve, person(n), "give it back")
@@ -109,9 +109,13 @@ func TestRepairsKilledAtEveryCall(t *testing.T) {
 		every = 6
 	}
 	all := revocations()
+	maps.Copy(all, losses())
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		r := all[name]
-		o := setup{kind: "v1", created: 30 * 24 * time.Hour, loosest: true, azure: azuresim.Options{}}
+		o := setup{kind: "v1", created: 30 * 24 * time.Hour, loosest: true}
+		if plan.ByItself(r.remedy) {
+			o.declare = declared()
+		}
 		quiet := func(t *testing.T) *world {
 			w := newWorld(t, o)
 			w.sim.ChangeVersion(w.key, func(v *azuresim.Version) { v.Expires = nil })
@@ -144,6 +148,7 @@ func TestRepairsKilledAtEveryCall(t *testing.T) {
 func TestDryRunAndLivePlanTheSameBytes(t *testing.T) {
 	t.Parallel()
 	all := revocations()
+	maps.Copy(all, losses())
 	all["an expiry"] = revocation{revoke: func(w *world) {
 		soon := w.sim.Clock().Now().Add(20 * 24 * time.Hour)
 		w.sim.ChangeVersion(w.key, func(v *azuresim.Version) { v.Expires = &soon })
@@ -158,7 +163,7 @@ func TestDryRunAndLivePlanTheSameBytes(t *testing.T) {
 	tried := map[string]bool{}
 	for name, r := range all {
 		planned := func(loosest bool) []byte {
-			w := newWorld(t, setup{kind: "v1", created: 40 * 24 * time.Hour, mode: policy.DryRun, loosest: loosest})
+			w := newWorld(t, setup{kind: "v1", created: 40 * 24 * time.Hour, mode: policy.DryRun, loosest: loosest, declare: declared()})
 			w.sim.ChangeVersion(w.key, func(v *azuresim.Version) { v.Expires = nil })
 			r.revoke(w)
 			w.hint()

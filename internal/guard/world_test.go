@@ -85,6 +85,7 @@ type setup struct {
 	mode    policy.Mode
 	observe string
 	loosest bool             // every remedy at its ceiling
+	declare policy.Declared  // what the policy says that remedies write
 	azure   azuresim.Options // where Azure is undocumented: its other answers
 }
 
@@ -173,6 +174,7 @@ func (w *world) build(o setup, profile cloud.Profile, dir string, with parts) *g
 	}
 	newID := func() string { return fmt.Sprintf("id-%d", w.ids.Add(1)) }
 	pol := policy.Default()
+	pol.Declared = o.declare
 	pol.Remedies = map[string]policy.Mode{plan.Rotate: o.mode, plan.Rewire: o.mode}
 	if o.loosest {
 		pol.Remedies = plan.Ceilings()

@@ -79,6 +79,8 @@ type gate func(Plan, Facts, Inputs) Ruling
 func Gates(p Plan, f Facts, in Inputs) []Ruling {
 	list := []gate{gateObserve, gatePause, gateFreeze, gateCredential, gateHold, gateExempt, gateMode}
 	switch {
+	case p.Remedy == SetRotationPolicy:
+		list = append(append(list, gateErasure), forRotationPolicy()...)
 	case Repair(p.Remedy):
 		list = append(list, gateErasure)
 	case p.Remedy == Rotate:
@@ -138,77 +140,6 @@ func gateCredential(_ Plan, _ Facts, in Inputs) Ruling {
 		return hold("credential", "no remediator is configured (CMKGUARD_REMEDIATOR_CLIENT_ID), so nothing can write")
 	}
 	return allow("credential", "a remediator is configured")
-}
-
-// gateMode asks ceiling and policy for every consumer: one that is held, off or
-// dry-run holds them all, because a new version reaches every consumer.
-func gateMode(p Plan, f Facts, in Inputs) Ruling {
-	mode, why, scoped := modeOf(p, f, in)
-	switch {
-	case !scoped:
-		return hold("mode", "%s", why)
-	case mode == policy.Auto:
-		return allow("mode", "auto for the key and every consumer")
-	case mode == policy.Approve:
-		return approved(p, f, in, why)
-	case mode == policy.DryRun:
-		return hold("mode", "dry run (%s): this is what would be done", why)
-	}
-	return Ruling{Gate: "mode", Answer: Refuse, Reason: "off (" + why + ")"}
-}
-
-// modeOf is the tightest mode of all that the plan touches, and why; scoped is
-// false, and why says so, if a consumer is out of scope.
-func modeOf(p Plan, f Facts, in Inputs) (worst policy.Mode, why string, scoped bool) {
-	ceiling, known := Ceilings()[p.Remedy]
-	if !known {
-		return policy.Off, "remedy " + p.Remedy + " has no compiled ceiling", true
-	}
-	worst, why = ceiling, "compiled ceiling "+string(ceiling)
-	lower := func(m policy.Mode, reason string) {
-		if m.Rank() < worst.Rank() {
-			worst, why = m, reason
-		}
-	}
-	clusters := clustersOf(p, f)
-	if len(clusters) == 0 {
-		lower(in.Policy.ModeFor(p.Remedy, policy.Target{Key: f.Key}))
-	}
-	for _, c := range clusters {
-		if ok, reason := in.Policy.InScope(targetOf(c, f)); !ok {
-			return worst, fmt.Sprintf("%s uses the key too and is out of scope: %s", c.Name, reason), false
-		}
-		m, reason := in.Policy.ModeFor(p.Remedy, targetOf(c, f))
-		lower(m, c.Name+": "+reason)
-		if p.Remedy == Rotate && c.Kind != "v2" { // it follows by a PATCH, which this plan names as a step
-			m, reason = in.Policy.ModeFor(Rewire, targetOf(c, f))
-			lower(m, c.Name+": "+reason)
-		}
-	}
-	return worst, why, true
-}
-
-func targetOf(c wiring.Cluster, f Facts) policy.Target {
-	return policy.Target{
-		Subscription: c.ID.Subscription(), ResourceGroup: c.ID.ResourceGroup(),
-		Cluster: c.ID.String(), ClusterName: c.Name, Key: f.Key, Tags: c.Tags,
-	}
-}
-
-func clustersOf(p Plan, f Facts) []wiring.Cluster {
-	switch {
-	case p.Remedy == Rewire:
-		return []wiring.Cluster{f.Cluster}
-	case !Repair(p.Remedy):
-		return f.Consumers.Clusters
-	}
-	var out []wiring.Cluster
-	for _, w := range f.Wirings {
-		if w.Cluster.OK() {
-			out = append(out, w.Cluster.Value)
-		}
-	}
-	return out
 }
 
 func gateConsumers(p Plan, f Facts, in Inputs) Ruling {

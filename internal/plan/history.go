@@ -55,7 +55,7 @@ func lookBack(p Plan, f Facts, in Inputs) []Ruling {
 	}
 	h, now := *in.History, in.Now
 	out := []Ruling{gateOneAtATime(p, h, now), gateBreaker(p, h, now), gateConsumerCaps(p, f, h, now), gateFight(p, h, now)}
-	if !Repair(p.Remedy) {
+	if ByItself(p.Remedy) {
 		out = append(out, gateStorm(p, f, in))
 	}
 	return out
@@ -81,7 +81,7 @@ func gateOneAtATime(p Plan, h History, now time.Time) Ruling {
 		if a.Ended == Running {
 			return hold(name, "%s (plan %s) is under way on this key", a.Remedy, a.Plan)
 		}
-		if until := a.At.Add(h.Bounds.MinBetween); now.Before(until) && !Repair(p.Remedy) {
+		if until := a.At.Add(h.Bounds.MinBetween); now.Before(until) && ByItself(p.Remedy) {
 			r := hold(name, "%s acted on this key %s ago; actions are %s apart", a.Remedy, days(now.Sub(a.At)), days(h.Bounds.MinBetween))
 			r.Until = &until
 			return r

@@ -16,6 +16,7 @@ import (
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/canonical"
 	"cmkguard/internal/event"
+	"cmkguard/internal/policy"
 	"cmkguard/internal/store"
 	"cmkguard/internal/wiring"
 )
@@ -84,6 +85,8 @@ type Facts struct {
 	Since time.Time
 	// GrantAtKey says that grants belong at the key's scope, not the vault's.
 	GrantAtKey bool
+	// Declared is what the policy says that remedies write.
+	Declared policy.Declared
 	// OurVersions are the versions that our own intents made.
 	OurVersions map[string]bool
 }

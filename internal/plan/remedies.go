@@ -7,6 +7,9 @@ const (
 	Rotate = "rotate" // make a new version of a key, then let every consumer follow
 	Rewire = "rewire" // point one cluster at a version whose origin is known
 
+	// SetRotationPolicy gives a key a rotation policy: from then on Key Vault rotates it.
+	SetRotationPolicy = "set-rotation-policy"
+
 	RecoverKey            = "recover-key"             // bring a soft-deleted key back
 	ReenableVersion       = "reenable-version"        // enable the version that a cluster uses
 	FixKeyOps             = "fix-key-ops"             // permit wrapKey and unwrapKey again
@@ -22,15 +25,18 @@ const (
 // What may have been taken away on purpose is given back by a person only.
 func Ceilings() map[string]policy.Mode {
 	return map[string]policy.Mode{
-		Rotate: policy.Auto, Rewire: policy.Auto,
+		Rotate: policy.Auto, Rewire: policy.Auto, SetRotationPolicy: policy.Auto,
 		RecoverKey: policy.Approve, ReenableVersion: policy.Approve, FixKeyOps: policy.Approve, RestoreGrant: policy.Approve,
 		AttachIdentity: policy.Approve, OpenTrustedBypass: policy.Approve, EnablePurgeProtection: policy.Approve,
 		RecoverVault: policy.Approve, RollBackDowngrade: policy.Approve,
 	}
 }
 
-// Repair reports whether the remedy is a single effect that gives back what was
-// taken away; the other two move a key and its clusters forward.
+// ByItself reports whether a policy may let the remedy run by itself.
+func ByItself(remedy string) bool { return Ceilings()[remedy] == policy.Auto }
+
+// Repair reports whether the remedy mends one thing by one effect; the other two
+// move a key and its clusters forward.
 func Repair(remedy string) bool {
 	return remedy != Rotate && remedy != Rewire && Ceilings()[remedy] != ""
 }

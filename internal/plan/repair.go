@@ -56,6 +56,8 @@ func repairStep(remedy string, f Facts) (s Step, to azureid.Key, why string) {
 			ReadBack: "GET " + f.Key.Base().String() + "/versions shows the version enabled",
 			Undo:     Irreversible + ": disabling a version is its owner's",
 		}
+	case SetRotationPolicy:
+		s, why = rotationStep(f, w)
 	case FixKeyOps:
 		s, why = keyOpsStep(f.Key, w)
 	case RestoreGrant:

@@ -60,6 +60,7 @@ type Policy struct {
 	ErasableKeys []string
 	// GrantAtKey: restore-grant assigns the role at the key, not at the vault.
 	GrantAtKey bool
+	Declared   Declared        // what remedies write
 	lines      map[string]int  // of top-level settings, by field path
 	ceilings   map[string]Mode // that Parse was given; nothing answers above them
 }

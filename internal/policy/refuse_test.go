@@ -69,6 +69,13 @@ func TestRefusals(t *testing.T) {
 		"file":                {v + "channels: [{name: a, kind: webhook, url: \"file:///etc/passwd\"}]\n", "is no URL"},
 		"fragment":            {v + "channels: [{name: a, kind: webhook, url: \"https://x.example/#a\"}]\n", "has a fragment"},
 		"unknown channel":     {v + "alerts: [{minSeverity: high, channels: [ops]}]\n", `channel "ops" is unknown: without channels there is only console`},
+		"half a rotation":     {v + "rotationPolicy: {expiryTime: 2y}\n", "2 rotationPolicy: has no rotateAfter: want rotateAfter: 90d or 2y, say: it is not guessed"},
+		"rotation in hours":   {v + "rotationPolicy: {rotateAfter: 900h, expiryTime: 2y, notifyBefore: 30d}\n", `2 rotationPolicy.rotateAfter: "900h" is no period`},
+		"rotation too soon":   {v + "rotationPolicy: {rotateAfter: 6d, expiryTime: 2y, notifyBefore: 30d}\n", "2 rotationPolicy: rotateAfter is 6 days: Key Vault wants 7d or more"},
+		"short life":          {v + "rotationPolicy: {rotateAfter: 7d, expiryTime: 27d, notifyBefore: 5d}\n", "expiryTime is 27 days: Key Vault wants 28d"},
+		"rotation too late":   {v + "rotationPolicy: {rotateAfter: 724d, expiryTime: 2y, notifyBefore: 30d}\n", "less than seven days before expiry (730 days)"},
+		"notice before birth": {v + "rotationPolicy: {rotateAfter: 30d, expiryTime: 60d, notifyBefore: 60d}\n", "notifyBefore is 60 days, before the version is made"},
+		"a life of eleven":    {v + "rotationPolicy: {rotateAfter: 30d, expiryTime: 11y, notifyBefore: 60d}\n", `"11y" is above ten years`},
 		"empty alerts":        {v + "alerts: []\n", "2 alerts: is an empty list"},
 		"route of nothing":    {v + "alerts: [{}]\n", "has no minSeverity"},
 	} {

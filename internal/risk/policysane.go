@@ -36,14 +36,16 @@ func judgePolicySane(s *scene) finding {
 	if !ok {
 		return s.cannotTell()
 	}
-	if problems := policyProblems(p, s.now); len(problems) > 0 {
+	if problems := PolicyProblems(p, s.now); len(problems) > 0 {
 		return broken(remedySetPolicy, "the rotation policy %s", strings.Join(problems, "; it "))
 	}
 	return fine("the rotation policy is sound: versions expire after %s", p.ExpiryTime)
 }
 
-// policyProblems lists what is wrong with a policy for versions made at a time.
-func policyProblems(p wiring.RotationPolicy, at time.Time) []string {
+// PolicyProblems lists what is wrong with a rotation policy for versions made at a
+// time; none says that it is sound. That it rotates at all is another question
+// (CMK-021).
+func PolicyProblems(p wiring.RotationPolicy, at time.Time) []string {
 	var out []string
 	var life time.Duration
 	switch d, err := parsePeriod(p.ExpiryTime); {

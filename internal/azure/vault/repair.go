@@ -10,6 +10,7 @@ import (
 	"cmkguard/internal/azure/azfault"
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/fault"
+	"cmkguard/internal/wiring"
 )
 
 // Recover brings the soft-deleted key k back, with all of its versions
@@ -61,4 +62,34 @@ func (c *Client) update(ctx context.Context, k azureid.Key, p azkeys.UpdateKeyPa
 
 func named(ctx context.Context, requestID string) context.Context {
 	return policy.WithHTTPHeader(ctx, http.Header{"X-Ms-Client-Request-Id": {requestID}})
+}
+
+// SetRotation replaces the key's rotation policy (UpdateKeyRotationPolicy; data
+// action keyrotationpolicies/write). One request is sent. No action at all gives the
+// key the service's default back (learn.microsoft.com, KeyRotationPolicyProperties).
+func (c *Client) SetRotation(ctx context.Context, k azureid.Key, p wiring.RotationPolicy, requestID string) error {
+	out := azkeys.KeyRotationPolicy{
+		Attributes:      &azkeys.KeyRotationPolicyAttributes{ExpiryTime: orNil(p.ExpiryTime)},
+		LifetimeActions: make([]*azkeys.LifetimeAction, 0, len(p.Actions)),
+	}
+	for _, a := range p.Actions {
+		typ := azkeys.KeyRotationPolicyAction(a.Type)
+		out.LifetimeActions = append(out.LifetimeActions, &azkeys.LifetimeAction{
+			Action:  &azkeys.LifetimeActionType{Type: &typ},
+			Trigger: &azkeys.LifetimeActionTrigger{TimeAfterCreate: orNil(a.TimeAfterCreate), TimeBeforeExpiry: orNil(a.TimeBeforeExpiry)},
+		})
+	}
+	cl, err := c.client(k, c.writers, c.write)
+	if err != nil {
+		return err
+	}
+	_, err = cl.UpdateKeyRotationPolicy(named(ctx, requestID), k.Name, out, nil)
+	return azfault.Write("keyvault.UpdateKeyRotationPolicy", err)
+}
+
+func orNil(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }

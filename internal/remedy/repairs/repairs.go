@@ -1,5 +1,5 @@
-// Package repairs is the list of what can be given back after people decided
-// it: every repair by its name, over the clients that read and write.
+// Package repairs is the list of the repairs, most of which people decide: each
+// by its name, over the clients that read and write.
 //
 // It decides nothing: a remedy that is not in the list is not done.
 package repairs
@@ -17,6 +17,7 @@ import (
 	"cmkguard/internal/remedy/restoregrant"
 	"cmkguard/internal/remedy/rewire"
 	"cmkguard/internal/remedy/rollbackdowngrade"
+	"cmkguard/internal/remedy/setrotationpolicy"
 )
 
 // Keys are the data plane of Key Vault.
@@ -24,6 +25,7 @@ type Keys interface {
 	recoverkey.Vault
 	reenableversion.Vault
 	fixkeyops.Vault
+	setrotationpolicy.Vault
 }
 
 // Clusters are the Redis clusters.
@@ -51,6 +53,7 @@ func Over(k Keys, c Clusters, v Vaults) map[string]func(p plan.Plan, partition s
 		plan.OpenTrustedBypass:     func(p plan.Plan, at string) (remedy.Effect, error) { return opentrustedbypass.Effect(v, p, at) },
 		plan.EnablePurgeProtection: func(p plan.Plan, at string) (remedy.Effect, error) { return enablepurgeprotection.Effect(v, p, at) },
 		plan.RecoverVault:          func(p plan.Plan, at string) (remedy.Effect, error) { return recovervault.Effect(v, p, at) },
+		plan.SetRotationPolicy:     func(p plan.Plan, at string) (remedy.Effect, error) { return setrotationpolicy.Effect(k, p, at) },
 		plan.RollBackDowngrade:     func(p plan.Plan, at string) (remedy.Effect, error) { return rollbackdowngrade.Effect(c, p, at) },
 	}
 }
