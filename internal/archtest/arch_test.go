@@ -38,6 +38,7 @@ var edges = map[string]string{
 	"internal/alert/eventgrid":              "internal/alert internal/canonical internal/fault",
 	"internal/alert/pagerduty":              "internal/alert internal/alert/post internal/fault internal/risk",
 	"internal/alert/post":                   "internal/fault",
+	"internal/alert/preview":                "internal/fault",
 	"internal/alert/slack":                  "internal/alert internal/alert/post internal/fault internal/risk",
 	"internal/alert/teams":                  "internal/alert internal/alert/post internal/fault internal/risk",
 	"internal/alert/webhook":                "internal/alert internal/alert/post internal/canonical internal/fault",

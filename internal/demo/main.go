@@ -33,6 +33,14 @@ func run(ctx context.Context, binary string, keep bool) error {
 		return err
 	}
 	defer d.close()
+	if keep {
+		p, err := showSent(d.hook)
+		if err != nil {
+			return err
+		}
+		defer p.server.Close()
+		fmt.Printf("Every card that is sent can be seen at %s\n", p.url)
+	}
 	for i, step := range chapters() {
 		fmt.Printf("%d. %s\n", i+1, step.title)
 		if err := step.do(ctx, d); err != nil {

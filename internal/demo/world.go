@@ -2,19 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
+	"maps"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
-
-	"cmkguard/internal/alert"
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/azuresim"
 	"cmkguard/internal/hostproc"
@@ -27,14 +20,11 @@ const (
 	guardOID     = "99999999-9999-9999-9999-999999999999"
 )
 
-// secret signs the demo's webhooks; it protects nothing but this story.
-const secret = "whsec_YSBzZWNyZXQgb2YgdGhlIGRlbW8sIG5vdCBvZiBhbnlib2R5"
-
 // demo is the world and the child in it.
 type demo struct {
 	sim     *azuresim.Sim
 	server  *azuresim.Server
-	hook    *receiver
+	hook    *receivers
 	dir     string
 	state   string
 	profile string
@@ -59,18 +49,20 @@ func setUp(ctx context.Context, binary string) (*demo, error) {
 	if d.profile, err = d.server.WriteProfile(dir, token); err != nil {
 		return nil, err
 	}
-	if d.hook, err = listen(); err != nil {
+	if d.hook, err = listen(d.sim.Clock().Now); err != nil {
 		return nil, err
 	}
 	policy := filepath.Join(dir, "policy.yaml")
 	if err := os.WriteFile(policy, []byte(fmt.Sprintf(policyText, d.hook.url)), 0o600); err != nil {
 		return nil, err
 	}
-	d.child = hostproc.New(binary, map[string]string{
+	settings := d.hook.settings()
+	maps.Copy(settings, map[string]string{
 		"CMKGUARD_STATE": "file:" + d.state, "CMKGUARD_CLOUD": d.profile, "CMKGUARD_POLICY": policy,
 		"CMKGUARD_SUBSCRIPTIONS": subscription, "CMKGUARD_REMEDIATOR_CLIENT_ID": "88888888-8888-8888-8888-888888888888",
-		"CMKGUARD_DEMO_SECRET": secret, "CMKGUARD_LOG_LEVEL": "info",
+		"CMKGUARD_LOG_LEVEL": "info",
 	})
+	d.child = hostproc.New(binary, settings)
 	return d, d.child.Start(ctx)
 }
 
@@ -78,9 +70,12 @@ const policyText = `version: 1
 remedies: {rotate: auto, rewire: auto}
 channels:
   - {name: log, kind: console}
-  - {name: ops, kind: webhook, url: "%s", secretRef: CMKGUARD_DEMO_SECRET}
+  - {name: ops, kind: webhook, url: "%[1]s/alerts", secretRef: CMKGUARD_DEMO_SECRET}
+  - {name: pager, kind: pagerduty, url: "%[1]s", secretRef: CMKGUARD_DEMO_PAGER}
+  - {name: chat, kind: slack, secretRef: CMKGUARD_DEMO_CHAT}
+  - {name: team, kind: teams, secretRef: CMKGUARD_DEMO_TEAM}
 alerts:
-  - {minSeverity: info, channels: [ops, log]}
+  - {minSeverity: info, channels: [ops, pager, chat, team, log]}
 `
 
 // populate makes three clusters of both kinds in two vaults: one with roles,
@@ -137,60 +132,4 @@ func (d *demo) close() {
 	d.server.Close()
 	d.hook.server.Close()
 	_ = os.RemoveAll(d.dir)
-}
-
-// receiver takes signed webhooks and refuses any whose signature is not ours.
-type receiver struct {
-	url    string
-	server *http.Server
-	mu     sync.Mutex
-	alerts []alert.Alert
-}
-
-func listen() (*receiver, error) {
-	wh, err := standardwebhooks.NewWebhook(secret)
-	if err != nil {
-		return nil, err
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	r := &receiver{url: "http://" + l.Addr().String() + "/alerts"}
-	r.server = &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		body, err := io.ReadAll(io.LimitReader(req.Body, 1<<20))
-		if err != nil {
-			return
-		}
-		// The story's clock is not this machine's: the signature is checked, the
-		// age of its timestamp is not.
-		if err := wh.VerifyIgnoringTimestamp(body, req.Header); err != nil {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		var ev struct {
-			Data alert.Alert `json:"data"`
-		}
-		if json.Unmarshal(body, &ev) != nil {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.alerts = append(r.alerts, ev.Data)
-	})}
-	go func() { _ = r.server.Serve(l) }()
-	return r, nil
-}
-
-// find returns the first alert that fits.
-func (r *receiver) find(fits func(alert.Alert) bool) (alert.Alert, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, a := range r.alerts {
-		if fits(a) {
-			return a, true
-		}
-	}
-	return alert.Alert{}, false
 }
