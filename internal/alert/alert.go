@@ -13,6 +13,10 @@ import (
 	"cmkguard/internal/risk"
 )
 
+// KeyPrefix stands before what is ours in a DedupKey. What follows it names the
+// incident to people: CHECK/PARTITION.
+const KeyPrefix = "cmkguard/"
+
 // Lifecycle is where in its life the alerted problem is.
 type Lifecycle string
 
@@ -22,6 +26,8 @@ const (
 	Update  Lifecycle = "update"  // it changed
 	Resolve Lifecycle = "resolve" // it was read back as fixed
 	Notice  Lifecycle = "notice"  // something happened that is no problem: a rotation done
+	// Acknowledge: somebody works on it; it is still open.
+	Acknowledge Lifecycle = "acknowledge"
 )
 
 // Alert is one message about one incident. Text fields may hold names that
@@ -61,10 +67,27 @@ type Alert struct {
 	// the key that it is about. Channels for people leave both out.
 	Event string `json:"event,omitempty"`
 	Key   string `json:"key,omitempty"`
+	// Notes are what its way to people adds: that no route takes it, that it stands in
+	// for a channel that cannot be reached, that it was held back and for how long.
+	Notes []string `json:"notes,omitempty"`
+	// Members are the alerts that a message about several stands for, the worst first;
+	// MoreMembers counts those beyond the list.
+	Members     []Member `json:"members,omitempty"`
+	MoreMembers int      `json:"moreMembers,omitempty"`
 	// Banners.
 	DryRun     bool `json:"dryRun,omitempty"`
 	Drill      bool `json:"drill,omitempty"`
 	Unrecorded bool `json:"unrecorded,omitempty"` // storage refused the record; it will follow
+}
+
+// Member is one of the alerts that a message about several stands for.
+type Member struct {
+	ID        string        `json:"id"` // the alert's
+	DedupKey  string        `json:"dedupKey"`
+	Lifecycle Lifecycle     `json:"lifecycle"`
+	Severity  risk.Severity `json:"severity"`
+	Title     string        `json:"title"`
+	Subject   string        `json:"subject"`
 }
 
 // Impact is one cluster that is hit.
@@ -92,7 +115,14 @@ const (
 	Poison  NotificationState = "poison" // given up; can be replayed
 )
 
-// Notification is one delivery of an alert to one channel: the outbox row.
+// Target is a channel that an alert goes to, and how (internal/alert/route).
+type Target struct {
+	Channel string
+	Why     string // what chose it
+}
+
+// Notification is one delivery of an alert to one channel: the outbox row. Rows
+// written before a field existed lack it, and mean its zero value.
 type Notification struct {
 	Schema     int               `json:"schema"`
 	ID         string            `json:"id"` // alert id + channel
@@ -104,6 +134,7 @@ type Notification struct {
 	SentAt     *time.Time        `json:"sentAt,omitempty"`
 	ProviderID string            `json:"providerId,omitempty"`
 	LastError  string            `json:"lastError,omitempty"`
+	Why        string            `json:"why,omitempty"` // what chose the channel
 }
 
 // Channel delivers one alert. Send returns the provider's id for it. Errors are

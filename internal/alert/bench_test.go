@@ -114,7 +114,7 @@ func (b *bench) connect(receivers map[string]*receiver) {
 
 func (b *bench) put(a alert.Alert, channels ...string) {
 	b.t.Helper()
-	if _, err := b.state.State.Apply(context.Background(), part, alert.Rows(alert.Notifications(a, channels, b.clock))); err != nil {
+	if _, err := b.state.State.Apply(context.Background(), part, alert.Rows(alert.Notifications(a, alert.To(channels...), b.clock))); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -52,7 +52,7 @@ func NewDispatcher(state store.State, rec Recorder, channels map[string]Channel,
 // arrives before "broken": a later one waits until the earlier is sent or given
 // up. Only trouble with the store is an error.
 func (d *Dispatcher) Dispatch(ctx context.Context, partition string) (left int, next time.Time, err error) {
-	parcels, err := d.outbox(ctx, partition)
+	parcels, err := readOutbox(ctx, d.state, partition)
 	problems := []error{err}
 	queue := waiting{}
 	for i := range parcels {

@@ -19,24 +19,36 @@ const (
 	page         = 500
 )
 
-// Notifications returns one delivery of a to each of the channels, due at once.
-// The alert is bounded first (see fit): a row that storage refuses for its size
+// Notifications returns one delivery of a to each of the targets, due at once.
+// The alert is bounded first (see Fit): a row that storage refuses for its size
 // would take the incident that it is written with along.
-func Notifications(a Alert, channels []string, now time.Time) []Notification {
+func Notifications(a Alert, targets []Target, now time.Time) []Notification {
 	if a.At.IsZero() {
 		a.At = now.UTC()
 	}
 	a = Fit(a)
-	out := make([]Notification, 0, len(channels))
-	seen := make(map[string]bool, len(channels))
-	for _, c := range channels {
-		if seen[c] { // a second row of the same name would fail the whole batch
+	out := make([]Notification, 0, len(targets))
+	seen := make(map[string]bool, len(targets))
+	for _, t := range targets {
+		if seen[t.Channel] { // a second row of the same name would fail the whole batch
 			continue
 		}
-		seen[c] = true
+		seen[t.Channel] = true
 		out = append(out, Notification{
-			Schema: 1, ID: store.Name("n", a.ID+"|"+c), Alert: a, Channel: c, State: Pending, NextAt: now.UTC(),
+			Schema: 1, ID: notificationID(a.ID, t.Channel), Alert: a, Channel: t.Channel, State: Pending, NextAt: now.UTC(),
+			Why: Clean(t.Why, maxLine),
 		})
+	}
+	return out
+}
+
+func notificationID(alertID, channel string) string { return store.Name("n", alertID+"|"+channel) }
+
+// To returns targets of the names, without anything special.
+func To(channels ...string) []Target {
+	out := make([]Target, len(channels))
+	for i, c := range channels {
+		out[i].Channel = c
 	}
 	return out
 }
@@ -57,13 +69,23 @@ type parcel struct {
 	n   Notification
 }
 
-// outbox reads a partition's deliveries, the oldest alert first. A row that
+// Outbox reads a partition's deliveries, the oldest alert first.
+func Outbox(ctx context.Context, state store.State, partition string) ([]Notification, error) {
+	parcels, err := readOutbox(ctx, state, partition)
+	out := make([]Notification, len(parcels))
+	for i, p := range parcels {
+		out[i] = p.n
+	}
+	return out, err
+}
+
+// readOutbox reads a partition's deliveries, the oldest alert first. A row that
 // cannot be read is an error beside the others, never a reason to keep them.
-func (d *Dispatcher) outbox(ctx context.Context, partition string) ([]parcel, error) {
+func readOutbox(ctx context.Context, state store.State, partition string) ([]parcel, error) {
 	var out []parcel
 	var problems []error
 	for from := outboxPrefix; ; {
-		rows, err := d.state.Scan(ctx, partition, from, outboxEnd, page)
+		rows, err := state.Scan(ctx, partition, from, outboxEnd, page)
 		if err != nil {
 			problems = append(problems, err)
 			break

@@ -27,7 +27,9 @@ func Fields(a Alert, now time.Time) []Field {
 			}
 		}
 	}
+	add("note", a.Notes...)
 	add("what", a.What)
+	add("alert", memberLines(a)...)
 	add("breaks", a.Breaks)
 	if a.By != nil {
 		add("by", a.By.UTC().Format(timeLayout)+" ("+left(a.By.Sub(now))+")")
@@ -41,6 +43,9 @@ func Fields(a Alert, now time.Time) []Field {
 	add("subject", a.Subject)
 	add("check", a.Check)
 	add("ref", a.Ref)
+	if a.Check != "" {
+		add("incident", strings.TrimPrefix(a.DedupKey, KeyPrefix))
+	}
 	add("id", a.ID)
 	return out
 }
@@ -71,6 +76,18 @@ func Head(a Alert) string {
 		severity = "UNRATED"
 	}
 	return strings.Join(append(parts, severity, Clean(a.Title, 300)), " ")
+}
+
+// memberLines are one line for each alert of a message about several.
+func memberLines(a Alert) []string {
+	out := make([]string, 0, len(a.Members)+1)
+	for _, m := range a.Members {
+		out = append(out, strings.ToUpper(string(m.Severity))+" "+m.Title)
+	}
+	if a.MoreMembers > 0 {
+		out = append(out, fmt.Sprintf("and %d more", a.MoreMembers))
+	}
+	return out
 }
 
 func impact(a Alert) []string {

@@ -123,7 +123,7 @@ func TestTheLargestAlertFitsIntoARow(t *testing.T) {
 			a.Impact = append(a.Impact, alert.Impact{Cluster: huge, Name: huge, Owner: huge})
 			a.Done, a.Next, a.Evidence = append(a.Done, huge), append(a.Next, huge), append(a.Evidence, huge)
 		}
-		ns := alert.Notifications(a, []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"}, start())
+		ns := alert.Notifications(a, alert.To("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"), start())
 		if err := store.CheckBatch("test", "p", alert.Rows(ns)); err != nil {
 			t.Errorf("%q: %v", unit, err)
 		}
@@ -141,7 +141,7 @@ func TestRowsAreOnePerChannelWithNamesThatEveryStoreTakes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		id, channels := rapid.String().Draw(t, "id"), rapid.SliceOfN(rapid.String(), 1, 8).Draw(t, "channels")
-		ops := alert.Rows(alert.Notifications(alert.Alert{ID: id}, channels, start()))
+		ops := alert.Rows(alert.Notifications(alert.Alert{ID: id}, alert.To(channels...), start()))
 		if err := store.CheckBatch("test", "p", ops); err != nil {
 			t.Fatal(err)
 		}

@@ -31,13 +31,28 @@ func Fit(a Alert) Alert {
 	a.What, a.Breaks = Clean(a.What, maxText), Clean(a.Breaks, maxText)
 	a.Vault, a.Actor, a.Runbook = Clean(a.Vault, maxName), Clean(a.Actor, maxLine), Clean(a.Runbook, maxLine)
 	a.Done, a.Next, a.Evidence = fitLines(a.Done), fitLines(a.Next), fitLines(a.Evidence)
-	a.Controls, a.Links = fitLines(a.Controls), fitLinks(a.Links)
+	a.Controls, a.Links, a.Notes = fitLines(a.Controls), fitLinks(a.Links), fitLines(a.Notes)
+	a = fitMembers(a)
 	if over := len(a.Impact) - maxImpact; over > 0 {
 		a.Impact, a.MoreImpact = a.Impact[:maxImpact], a.MoreImpact+over
 	}
 	a.Impact = slices.Clone(a.Impact)
 	for i, x := range a.Impact {
 		a.Impact[i] = Impact{Cluster: Clean(x.Cluster, maxLine), Name: Clean(x.Name, maxName), Owner: Clean(x.Owner, maxName), Tags: fitTags(x.Tags)}
+	}
+	return a
+}
+
+// MaxMembers is how many alerts a message about several names.
+const MaxMembers = 20
+
+func fitMembers(a Alert) Alert {
+	if over := len(a.Members) - MaxMembers; over > 0 {
+		a.Members, a.MoreMembers = a.Members[:MaxMembers], a.MoreMembers+over
+	}
+	a.Members = slices.Clone(a.Members)
+	for i, m := range a.Members {
+		a.Members[i].Title, a.Members[i].Subject = Clean(m.Title, maxTitle), Clean(m.Subject, maxLine)
 	}
 	return a
 }

@@ -112,6 +112,9 @@ func policyCommand(p Process) *cobra.Command {
 				return exitError{exitFailed, err}
 			}
 			fmt.Fprintf(p.Stdout, "%s is right (sha256 %s)\n", args[0], pol.Hash)
+			for _, w := range pol.Warnings() {
+				fmt.Fprintln(p.Stdout, "warning:", w)
+			}
 			return nil
 		},
 	})

@@ -39,6 +39,7 @@ var edges = map[string]string{
 	"internal/alert/pagerduty":              "internal/alert internal/alert/post internal/fault internal/risk",
 	"internal/alert/post":                   "internal/fault",
 	"internal/alert/preview":                "internal/fault",
+	"internal/alert/route":                  "internal/alert internal/policy internal/risk",
 	"internal/alert/slack":                  "internal/alert internal/alert/post internal/fault internal/risk",
 	"internal/alert/teams":                  "internal/alert internal/alert/post internal/fault internal/risk",
 	"internal/alert/webhook":                "internal/alert internal/alert/post internal/canonical internal/fault",
@@ -59,7 +60,7 @@ var edges = map[string]string{
 	"internal/fault":                        "",
 	"internal/findings":                     "internal/azureid internal/canonical internal/fault internal/risk",
 	"internal/funchost":                     "internal/fault",
-	"internal/guard":                        "internal/alert internal/approval internal/azureid internal/canonical internal/event internal/fault internal/incident internal/journal internal/plan internal/policy internal/redact internal/remedy internal/remedy/rewire internal/remedy/rotate internal/risk internal/self internal/store internal/wiring",
+	"internal/guard":                        "internal/alert internal/alert/route internal/approval internal/azureid internal/canonical internal/event internal/fault internal/incident internal/journal internal/plan internal/policy internal/redact internal/remedy internal/remedy/rewire internal/remedy/rotate internal/risk internal/self internal/store internal/wiring",
 	"internal/incident":                     "internal/event internal/risk internal/store",
 	"internal/journal":                      "internal/canonical internal/fault internal/store",
 	"internal/limit":                        "internal/canonical internal/fault internal/store",
@@ -97,6 +98,7 @@ var edges = map[string]string{
 
 // sdkFree are the packages that decide: no SDK, no network, no clock of their own.
 var sdkFree = []string{
+	"internal/alert", "internal/alert/route",
 	"internal/event", "internal/guard", "internal/incident", "internal/journal", "internal/plan", "internal/policy",
 	"internal/remedy", "internal/remedy/rewire", "internal/remedy/rotate", "internal/risk", "internal/self", "internal/store", "internal/wiring",
 }

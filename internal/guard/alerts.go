@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cmkguard/internal/alert"
+	"cmkguard/internal/alert/route"
 	"cmkguard/internal/event"
 	"cmkguard/internal/incident"
 	"cmkguard/internal/plan"
@@ -17,7 +18,19 @@ import (
 // outbox returns the rows that deliver a to every channel that the policy
 // routes it to; they go into the batch of what the alert tells.
 func (g *Guard) outbox(a alert.Alert) []store.Op {
-	return alert.Rows(alert.Notifications(a, g.Policy.ChannelsFor(a.Severity), g.Now()))
+	ops, _ := g.outboxOf(a, nil)
+	return ops
+}
+
+// outboxOf is the same about a problem that some channels were told of before. It
+// also returns what was chosen. It is asked with the whole alert, which is cut to
+// size only then: it is routed by all of its tags.
+func (g *Guard) outboxOf(a alert.Alert, told []string) ([]store.Op, route.Choice) {
+	c := route.Decide(g.Policy, a, told, g.Now())
+	if c.Note != "" {
+		a.Notes = append(a.Notes, c.Note)
+	}
+	return alert.Rows(alert.Notifications(a, c.Targets, g.Now())), c
 }
 
 // incidentAlert tells of a changed incident. An uncertain one alerts only where

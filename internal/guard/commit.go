@@ -94,12 +94,14 @@ func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, 
 	if change == incident.None {
 		return nil
 	}
-	b.ops = append(b.ops, putOp(incident.RowKey(v.Check), encode(next), row.ETag))
-	b.entries = append(b.entries, entryFor(p.signal, next, change))
 	if a, ok := g.incidentAlert(p, next, change); ok {
 		a.Next = append(a.Next, d.next...)
-		b.ops = append(b.ops, g.outbox(a)...)
+		ops, choice := g.outboxOf(a, next.Told)
+		next.Told = choice.Channels()
+		b.ops = append(b.ops, ops...)
 	}
+	b.ops = append(b.ops, putOp(incident.RowKey(v.Check), encode(next), row.ETag))
+	b.entries = append(b.entries, entryFor(p.signal, next, change))
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cmkguard/internal/alert"
+	"cmkguard/internal/alert/route"
 	"cmkguard/internal/event"
 	"cmkguard/internal/fault"
 	"cmkguard/internal/incident"
@@ -134,7 +135,7 @@ func (g *Guard) tellDirectly(ctx context.Context, a alert.Alert) {
 	if !g.dark.first(a.DedupKey, g.Now()) {
 		return
 	}
-	channels := g.Policy.ChannelsFor(a.Severity)
+	channels := route.Decide(g.Policy, a, nil, g.Now()).Channels()
 	problems := g.Alerts.Direct(ctx, a, channels)
 	if len(problems) > 0 && len(problems) == len(channels) {
 		g.dark.forget(a.DedupKey) // nobody heard it: the next occasion tries again

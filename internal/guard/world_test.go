@@ -87,6 +87,9 @@ type setup struct {
 	loosest bool             // every remedy at its ceiling
 	declare policy.Declared  // what the policy says that remedies write
 	azure   azuresim.Options // where Azure is undocumented: its other answers
+	// change is what is different about the policy, and about who receives at its
+	// channels.
+	change func(*policy.Policy, map[string]alert.Channel)
 }
 
 func newWorld(t *testing.T, o setup) *world {
@@ -185,6 +188,9 @@ func (w *world) build(o setup, profile cloud.Profile, dir string, with parts) *g
 		if with.channel != nil {
 			channels[c.Name] = with.channel
 		}
+	}
+	if o.change != nil {
+		o.change(pol, channels)
 	}
 	return &guard.Guard{
 		Cloud: profile.Cloud, Policy: pol, Observe: o.observe, CanWrite: true, State: b.State, Queue: b.Queue, Rec: rec,

@@ -35,6 +35,8 @@ type Incident struct {
 	Episodes int           `json:"episodes"`
 	Doing    string        `json:"doing,omitempty"` // what we do or hold, as last told to people
 	Rung     int           `json:"rung,omitempty"`  // days left of the ladder's rung that people were last told at
+	// Told are the channels that were told of this episode: they are told of its end.
+	Told []string `json:"told,omitempty"`
 }
 
 // Change is what a verdict did to an incident.
@@ -67,6 +69,9 @@ func Next(prev *Incident, v risk.Verdict, now time.Time) (Incident, Change) {
 		return first(v, now)
 	}
 	next := *prev
+	if prev.State == Resolved {
+		next.Told = nil // what comes is a new episode: who was told of the last one may not be asked now
+	}
 	switch {
 	case v.Answer == risk.OK && prev.State == Resolved, v.Answer == risk.Unknown && prev.State != Resolved:
 		return next, None

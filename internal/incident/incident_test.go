@@ -1,6 +1,7 @@
 package incident_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +48,28 @@ func TestTheLifeOfAnIncident(t *testing.T) {
 		if next.State != "" {
 			prev = &next
 		}
+	}
+}
+
+// Who was told of an episode is kept to its end, through what cannot be told in
+// between, and not beyond.
+func TestWhoWasToldIsKeptForOneEpisode(t *testing.T) {
+	t.Parallel()
+	i, _ := incident.Next(nil, verdict(risk.Unknown), start)
+	i.Told = []string{"pager"}
+	for n, step := range []struct {
+		answer risk.Answer
+		want   string
+	}{{risk.Broken, "pager"}, {risk.OK, "pager"}, {risk.Unknown, ""}, {risk.Broken, ""}} {
+		i, _ = incident.Next(&i, verdict(step.answer), start.Add(time.Duration(n)*time.Hour))
+		if got := strings.Join(i.Told, " "); got != step.want {
+			t.Errorf("step %d, %s: told %q, want %q", n, step.answer, got, step.want)
+		}
+	}
+	i.Told = []string{"pager"}
+	i, _ = incident.Next(&i, verdict(risk.OK), start)
+	if i, _ = incident.Next(&i, verdict(risk.Broken), start); i.Told != nil || i.Episodes < 2 {
+		t.Errorf("a new episode begins with %+v", i)
 	}
 }
 

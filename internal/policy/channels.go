@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"net"
 	"net/url"
 	"regexp"
@@ -139,55 +138,10 @@ func readSecretRef(n node) string {
 	return s
 }
 
-func (r reader) alerts(n node) {
-	r.policy.Routes = nil
-	for _, item := range n.items() {
-		route := Route{Line: item.line}
-		found := item.fields(map[string]func(node){
-			"minSeverity": func(n node) { route.MinSeverity = readSeverity(n) },
-			"channels":    func(n node) { route.Channels = n.texts(func(string) error { return nil }) },
-		})
-		item.require(found, "minSeverity", "critical, high, medium, low or info")
-		item.require(found, "channels", "channels: [NAME]")
-		r.policy.Routes = append(r.policy.Routes, route)
-	}
-}
-
 func readSeverity(n node) risk.Severity {
 	s := risk.Severity(n.text())
 	if s != "" && s.Rank() == 0 {
 		n.problem("%q is no severity: want critical, high, medium, low or info", clip(string(s)))
 	}
 	return s
-}
-
-// routeAll sends everything everywhere where channels are named and no routes:
-// a policy must not make the product silent by leaving something out.
-func (r reader) routeAll() {
-	route := Route{MinSeverity: risk.Info}
-	for _, c := range r.policy.Channels {
-		route.Channels = append(route.Channels, c.Name)
-	}
-	r.policy.Routes = []Route{route}
-}
-
-// checkRoutes runs last, because channels may stand below the routes.
-func (r reader) checkRoutes(n node, named bool) {
-	known := map[string]bool{}
-	for _, c := range r.policy.Channels {
-		known[c.Name] = true
-	}
-	for i, route := range r.policy.Routes {
-		for _, name := range route.Channels {
-			if known[name] {
-				continue
-			}
-			at := n.child("alerts", route.Line, nil).child(fmt.Sprintf("[%d]", i), route.Line, nil)
-			if !named {
-				at.problem("channel %q is unknown: without channels there is only console", clip(name))
-				continue
-			}
-			at.problem("channel %q is unknown: want one of %s", clip(name), strings.Join(sortedKeys(known), ", "))
-		}
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"cmkguard/internal/azureid"
-	"cmkguard/internal/risk"
 )
 
 // Target is what a remedy would act on, as far as it is known. An empty field
@@ -100,22 +99,4 @@ func (p *Policy) InScope(t Target) (bool, string) {
 		}
 	}
 	return true, ""
-}
-
-// ChannelsFor returns the names of the channels that alerts of a severity go
-// to, each once, in the order of the routes. A severity that is none goes to
-// all: an alert is never lost to a typing error.
-func (p *Policy) ChannelsFor(sev risk.Severity) []string {
-	var out []string
-	for _, route := range p.Routes {
-		if sev.Rank() != 0 && sev.Rank() < route.MinSeverity.Rank() {
-			continue
-		}
-		for _, name := range route.Channels {
-			if !slices.Contains(out, name) {
-				out = append(out, name)
-			}
-		}
-	}
-	return out
 }

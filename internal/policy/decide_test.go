@@ -1,14 +1,10 @@
 package policy
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"cmkguard/internal/azureid"
-	"cmkguard/internal/risk"
 )
 
 const sub = "aaaaaaaa-0000-0000-0000-000000000000"
@@ -137,32 +133,5 @@ func TestScope(t *testing.T) {
 	}
 	if in, _ := Default().InScope(Target{}); !in {
 		t.Error("the default has no scope to be outside of")
-	}
-}
-
-func TestChannelsFor(t *testing.T) {
-	p := parse(t, `version: 1
-alerts:
-  - {minSeverity: high, channels: [ops, log]}
-  - {minSeverity: low, channels: [log, bus]}
-channels:
-  - {name: ops, kind: webhook, url: "https://x.example"}
-  - {name: bus, kind: eventgrid, url: "https://y.example"}
-  - {name: log, kind: console}
-`)
-	for sev, want := range map[risk.Severity][]string{
-		risk.Critical: {"ops", "log", "bus"}, risk.High: {"ops", "log", "bus"}, risk.Medium: {"log", "bus"}, risk.Low: {"log", "bus"}, risk.Info: nil,
-		"typo": {"ops", "log", "bus"}, "": {"ops", "log", "bus"},
-	} {
-		if diff := cmp.Diff(want, p.ChannelsFor(sev)); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", sev, diff)
-		}
-	}
-	all := parse(t, "version: 1\nchannels: [{name: a, kind: console}, {name: b, kind: console}]\n")
-	if got := all.ChannelsFor(risk.Info); !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("channels without alerts: %v", got)
-	}
-	if got := Default().ChannelsFor(risk.Info); !slices.Equal(got, []string{"console"}) {
-		t.Errorf("default: %v", got)
 	}
 }

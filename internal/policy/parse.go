@@ -133,7 +133,7 @@ func Default() *Policy {
 
 		Approvals: Approvals{ValidFor: 24 * time.Hour},
 		Channels:  []Channel{{Name: "console", Kind: "console"}},
-		Routes:    []Route{{MinSeverity: risk.Info, Channels: []string{"console"}}},
+		Routes:    []Route{{Match: AlertMatch{MinSeverity: risk.Info}, Channels: []string{"console"}}},
 		lines:     map[string]int{},
 	}
 }

@@ -98,7 +98,19 @@ func TestTheDocumentedExample(t *testing.T) {
 		{Name: "team", Kind: "teams", SecretRef: "CMKGUARD_TEAMS_WORKFLOW"},
 		{Name: "log", Kind: "console"},
 	}
-	want.Routes = []Route{{MinSeverity: risk.High, Channels: []string{"ops", "bus"}}, {MinSeverity: risk.Info, Channels: []string{"log"}}}
+	want.Routes = []Route{
+		{
+			Match: AlertMatch{MinSeverity: risk.High}, Channels: []string{"ops", "pager"},
+		},
+		{
+			Match: AlertMatch{
+				MinSeverity: risk.Medium, Families: []string{"key", "version", "rotation"}, Tags: map[string]string{"costCentre": "47*"},
+				Hours: &Freeze{Zone: zone(t, "Europe/Berlin"), Weekdays: []time.Weekday{1, 2, 3, 4, 5}, From: 8 * time.Hour, To: 18 * time.Hour},
+			},
+			Channels: []string{"chat"},
+		},
+		{Match: AlertMatch{MinSeverity: risk.Info}, Channels: []string{"log", "bus"}},
+	}
 	// The page says that the example's limits are the defaults.
 	limits := risk.Defaults()
 	limits.Regions, limits.EventTargets = []string{"westeurope", "northeurope"}, []string{"/sites/cmkguard/"}

@@ -115,11 +115,3 @@ type Channel struct {
 	SecretRef string // name of the setting that holds the secret; never the secret
 	Line      int
 }
-
-// Route sends alerts of at least MinSeverity to channels. All matching routes
-// apply.
-type Route struct {
-	MinSeverity risk.Severity
-	Channels    []string
-	Line        int
-}

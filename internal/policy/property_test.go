@@ -86,8 +86,9 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%s: %s (%s)", name, mode, why)
 			}
 		}
-		if len(p.ChannelsFor("critical")) == 0 {
+		if len(p.Everybody()) == 0 {
 			t.Fatal("a policy that tells nobody")
 		}
+		p.Warnings()
 	})
 }

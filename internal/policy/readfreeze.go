@@ -27,12 +27,7 @@ func readFreeze(n node) Freeze {
 		"to":       func(n node) { f.To = readClock(n) },
 	})
 	n.require(found, "name", "name: TEXT, which the reasons show")
-	n.require(found, "zone", "zone: Europe/Berlin, or UTC")
-	n.require(found, "from", `from: "22:00"`)
-	n.require(found, "to", `to: "06:00"`)
-	if found["from"] && found["to"] && f.From == f.To {
-		n.problem("from and to are the same time: want them to differ; for whole days, 00:00 to 24:00")
-	}
+	f.complete(n, found)
 	return f
 }
 

@@ -77,7 +77,15 @@ func TestRefusals(t *testing.T) {
 		"notice before birth": {v + "rotationPolicy: {rotateAfter: 30d, expiryTime: 60d, notifyBefore: 60d}\n", "notifyBefore is 60 days, before the version is made"},
 		"a life of eleven":    {v + "rotationPolicy: {rotateAfter: 30d, expiryTime: 11y, notifyBefore: 60d}\n", `"11y" is above ten years`},
 		"empty alerts":        {v + "alerts: []\n", "2 alerts: is an empty list"},
-		"route of nothing":    {v + "alerts: [{}]\n", "has no minSeverity"},
+		"route of nothing":    {v + "alerts: [{}]\n", "2 alerts[0]: has neither minSeverity nor match"},
+		"route to nobody":     {v + "alerts: [{minSeverity: high}]\n", "2 alerts[0]: has no channels"},
+		"severity twice":      {v + "alerts: [{minSeverity: high, match: {minSeverity: low}, channels: [console]}]\n", "2 alerts[0]: has minSeverity twice"},
+		"match of nothing":    {v + "alerts: [{match: {}, channels: [console]}]\n", "2 alerts[0].match: is empty"},
+		"unknown family":      {v + "alerts: [{match: {families: [keys]}, channels: [console]}]\n", `2 alerts[0].match.families[0]: "keys" is no family of checks: want one of self, work, cluster`},
+		"unknown check":       {v + "alerts: [{match: {checks: [CMK-5]}, channels: [console]}]\n", `2 alerts[0].match.checks[0]: "CMK-5" matches no check`},
+		"unknown lifecycle":   {v + "alerts: [{match: {lifecycle: [open]}, channels: [console]}]\n", `2 alerts[0].match.lifecycle[0]: "open" is no state of an alert`},
+		"hours of no zone":    {v + "alerts: [{match: {hours: {from: \"08:00\", to: \"18:00\"}}, channels: [console]}]\n", "2 alerts[0].match.hours: has no zone"},
+		"regular subject":     {v + "alerts: [{match: {subjects: [\"pay-.+|x\"]}, channels: [console]}]\n", `2 alerts[0].match.subjects[0]: "pay-.+|x" is no pattern`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := strings.Join(refuse(t, c.text), "\n")
