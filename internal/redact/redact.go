@@ -26,7 +26,10 @@ func rules() []rule {
 	return []rule{
 		{regexp.MustCompile(`(?i)(` + quote + `(?:` + names + `)` + quote + `\s*:\s*\[?\s*` + quote + `)` + rest), "${1}" + Mark},
 		{regexp.MustCompile(`(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]+`), "${1}${2}" + Mark},
-		{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,4}`), Mark},
+		// A token has dots between its parts (RFC 7515, section 3.1). Without one it is
+		// any JSON in base64: every message of a queue and of an Event Hub in the host's
+		// request begins so, and would be lost.
+		{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){1,4}`), Mark},
 		{regexp.MustCompile(`(?i)([?&](?:code|sig|access_token|id_token)=)[^&"'\\\s]+`), "${1}" + Mark},
 		{regexp.MustCompile(`(?i)(` + quote + `code` + quote + `\s*:\s*\[?\s*` + quote + `)` + rest), "${1}" + Mark},
 	}
