@@ -126,6 +126,11 @@ func (d *Dispatcher) deliver(ctx context.Context, partition string, p *parcel, q
 	if text != "" {
 		entries = append(entries, journal.Entry{Kind: journal.KindReceipt, Subject: n.Alert.Subject, Ref: n.Alert.ID, Text: text, Body: receipt(n)})
 	}
+	if n.State == Poison {
+		if err := d.list(ctx, partition, n.ID); err != nil {
+			return err // the row stays as it was: it is sent, and given up, once more
+		}
+	}
 	op := store.Op{Kind: store.Replace, Key: p.row.Key, Value: encode(n), ETag: p.row.ETag}
 	if err := d.rec.Commit(ctx, partition, entries, op); err != nil {
 		if fault.Is(err, fault.Conflict) {

@@ -200,7 +200,10 @@ func (g *Guard) poisonAlert(subject event.Subject, id, reason string) alert.Aler
 		ID: g.NewID(), DedupKey: "cmkguard/" + id, GroupKey: "poison", Lifecycle: alert.Notice, Severity: risk.Medium,
 		Title: "Could not be handled and was kept: input of " + subject.ID, What: clip(reason, 1500),
 		Subject: subject.String(), Since: g.Now().UTC(), Ref: id,
-		Next: []string{"Look at what sends to " + subject.ID + "; the input is kept whole under " + id + " in state partition poison."},
+		Next: []string{
+			"Look at what sends to " + subject.ID + ". cmkguard poison show " + id + " shows what came.",
+			"Once it can be read: cmkguard poison replay " + id + ". To give it up: cmkguard poison drop " + id + " --reason TEXT",
+		},
 	}
 }
 

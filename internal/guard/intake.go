@@ -8,8 +8,6 @@ import (
 	"cmkguard/internal/canonical"
 	"cmkguard/internal/event"
 	"cmkguard/internal/fault"
-	"cmkguard/internal/journal"
-	"cmkguard/internal/redact"
 	"cmkguard/internal/store"
 )
 
@@ -35,22 +33,33 @@ const (
 // poison; a fault that can pass is returned so that the sender tries again.
 func (g *Guard) Take(ctx context.Context, source string, raw json.RawMessage) error {
 	g.missBeat(ctx)
+	return g.take(ctx, source, raw, g)
+}
+
+// keeper is where an intake puts what it cannot read, and whom it tells what it
+// cannot store.
+type keeper interface {
+	Poison(ctx context.Context, source, reason string, raw []byte) error
+	tellUnrecorded(ctx context.Context, s event.Signal, cause error)
+}
+
+func (g *Guard) take(ctx context.Context, source string, raw json.RawMessage, k keeper) error {
 	parsed, err := event.ParseGrid(raw, g.Cloud)
 	if err != nil {
-		return g.Poison(ctx, source, err.Error(), raw)
+		return k.Poison(ctx, source, err.Error(), raw)
 	}
 	for _, r := range parsed.Rejected {
 		reason := "event " + r.ID + " (" + r.Type + ")"
 		for _, p := range r.Problems {
 			reason += "; " + p
 		}
-		if err := g.Poison(ctx, source, reason, r.Raw); err != nil {
+		if err := k.Poison(ctx, source, reason, r.Raw); err != nil {
 			return err
 		}
 	}
 	for _, s := range parsed.Signals {
 		if err := g.takeSignal(ctx, s); err != nil {
-			g.tellUnrecorded(ctx, s, err)
+			k.tellUnrecorded(ctx, s, err)
 			return err
 		}
 	}
@@ -133,43 +142,6 @@ func (g *Guard) dropMark(ctx context.Context, partition, key string) error {
 		return nil
 	}
 	return err
-}
-
-// maxPoison is how much of a poison body is kept: a row's limit less the frame.
-const maxPoison = 340 << 10
-
-// Poison keeps what could not be handled, whole up to a row's size but for
-// credentials, and alerts.
-func (g *Guard) Poison(ctx context.Context, source, reason string, raw []byte) error {
-	kept, cut := raw, false
-	if len(kept) > maxPoison {
-		kept, cut = kept[:maxPoison], true
-	}
-	kept = redact.Bytes(kept)
-	sum := canonical.Hash(raw)
-	value, err := canonical.JSON(map[string]any{
-		"schema": 1, "source": source, "reason": reason, "received": g.Now().UTC(),
-		"size": len(raw), "sha256": sum, "cut": cut, "body": kept,
-	})
-	if err != nil {
-		return err
-	}
-	subject := event.Subject{Kind: event.SubjectScope, ID: source}
-	id := "poison~" + sum[:40]
-	a := g.poisonAlert(subject, id, reason)
-	entry := journal.Entry{Kind: journal.KindPoison, Subject: subject.String(), Ref: id, Text: clip(reason, 500)}
-	ops := []store.Op{{Kind: store.Insert, Key: id, Value: value}}
-	if g.flood.tell(source, g.Now()) {
-		ops = append(ops, g.outbox(a)...)
-	}
-	err = g.commit(ctx, poisonPartition, []journal.Entry{entry}, ops...)
-	switch {
-	case fault.Is(err, fault.Conflict):
-		return nil // the same bytes are kept already
-	case err != nil:
-		return err
-	}
-	return g.send(ctx, message{Kind: kindTend, Partition: poisonPartition}, 0)
 }
 
 func clip(s string, n int) string {

@@ -28,20 +28,24 @@ type Taken struct {
 // every record in them is queued, counted or kept; on an error the sender must
 // bring all of them again: what was taken already is recognised.
 func (g *Guard) TakeLogs(ctx context.Context, source string, messages [][]byte) (Taken, error) {
-	var t Taken
 	g.missBeat(ctx)
+	return g.takeLogs(ctx, source, messages, g)
+}
+
+func (g *Guard) takeLogs(ctx context.Context, source string, messages [][]byte, k keeper) (Taken, error) {
+	var t Taken
 	for _, raw := range messages {
 		a, err := event.ParseAuditLogs(raw, g.Cloud)
 		if err != nil {
 			t.Poison++
-			if err := g.Poison(ctx, source, err.Error(), raw); err != nil {
+			if err := k.Poison(ctx, source, err.Error(), raw); err != nil {
 				return t, err
 			}
 			continue
 		}
 		t.Dropped += a.Dropped
 		t.Poison += len(a.Rejected)
-		if err := g.poisonRecords(ctx, source, a.Rejected); err != nil {
+		if err := poisonRecords(ctx, source, a.Rejected, k); err != nil {
 			return t, err
 		}
 		for _, u := range a.Uses {
@@ -54,7 +58,7 @@ func (g *Guard) TakeLogs(ctx context.Context, source string, messages [][]byte) 
 			t.Signals++
 			folded, err := g.takeFrugally(ctx, s)
 			if err != nil {
-				g.tellUnrecorded(ctx, s, err)
+				k.tellUnrecorded(ctx, s, err)
 				return t, err
 			}
 			if folded {
@@ -71,7 +75,7 @@ const maxTogether = 256 << 10
 // poisonRecords keeps records that cannot be read, as many in a row as fit: a
 // flood of them costs rows by the quarter megabyte. They are kept as a log
 // message, so that replaying one is replaying a message.
-func (g *Guard) poisonRecords(ctx context.Context, source string, all []event.Rejected) error {
+func poisonRecords(ctx context.Context, source string, all []event.Rejected, k keeper) error {
 	var body bytes.Buffer
 	reason, n := "", 0
 	keep := func() error {
@@ -79,7 +83,7 @@ func (g *Guard) poisonRecords(ctx context.Context, source string, all []event.Re
 			return nil
 		}
 		raw := append([]byte(`{"records":[`), body.Bytes()...)
-		err := g.Poison(ctx, source, fmt.Sprintf("%d records cannot be read; the first: %s", n, reason), append(raw, ']', '}'))
+		err := k.Poison(ctx, source, fmt.Sprintf("%d records cannot be read; the first: %s", n, reason), append(raw, ']', '}'))
 		body.Reset()
 		n = 0
 		return err

@@ -85,8 +85,13 @@ func pending(row store.Row) bool {
 
 // each calls fn for the partition's rows with the prefix until it says stop.
 func (g *Guard) each(ctx context.Context, partition, prefix string, fn func(store.Row) (more bool, err error)) error {
+	return g.eachOf(ctx, partition, prefix, page, fn)
+}
+
+// eachOf reads so many rows at once.
+func (g *Guard) eachOf(ctx context.Context, partition, prefix string, size int, fn func(store.Row) (more bool, err error)) error {
 	for from := prefix; ; {
-		rows, err := g.State.Scan(ctx, partition, from, upper(prefix), page)
+		rows, err := g.State.Scan(ctx, partition, from, upper(prefix), size)
 		if err != nil {
 			return asRecordError(err)
 		}
@@ -95,7 +100,7 @@ func (g *Guard) each(ctx context.Context, partition, prefix string, fn func(stor
 				return err
 			}
 		}
-		if len(rows) < page {
+		if len(rows) < size {
 			return nil
 		}
 		from = rows[len(rows)-1].Key + "-" // the least key that comes after it
