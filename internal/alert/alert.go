@@ -49,10 +49,15 @@ type Alert struct {
 	MoreImpact int        `json:"moreImpact,omitempty"`
 	Breaks     string     `json:"breaks,omitempty"`
 	By         *time.Time `json:"by,omitempty"`
-	Done       []string   `json:"done,omitempty"` // what we did or hold, with the reason
-	Next       []string   `json:"next,omitempty"` // what a person does, commands first
-	Ref        string     `json:"ref"`            // correlation id: signal or plan
-	Evidence   []string   `json:"evidence,omitempty"`
+	// ByMeans is what By is, as half a sentence: "it can be recovered until then".
+	ByMeans string   `json:"byMeans,omitempty"`
+	Done    []string `json:"done,omitempty"` // what we did or hold, with the reason
+	Next    []string `json:"next,omitempty"` // what a person does, in words
+	// Commands are what a person can paste to do it, with the real names: the safest
+	// first.
+	Commands []Command `json:"commands,omitempty"`
+	Ref      string    `json:"ref"` // correlation id: signal or plan
+	Evidence []string  `json:"evidence,omitempty"`
 	// Vault is the name of the vault that it hangs on, lower case; "" for none. Alerts
 	// are routed, grouped and inhibited by it.
 	Vault string `json:"vault,omitempty"`
@@ -78,6 +83,14 @@ type Alert struct {
 	DryRun     bool `json:"dryRun,omitempty"`
 	Drill      bool `json:"drill,omitempty"`
 	Unrecorded bool `json:"unrecorded,omitempty"` // storage refused the record; it will follow
+	Test       bool `json:"test,omitempty"`       // `cmkguard alert test`: nothing happened
+}
+
+// Command is one line for a shell, which runs as it stands. It is never cut: one
+// that is too long is left out.
+type Command struct {
+	Does string `json:"does"` // what it does, as half a sentence: "gives the key back"
+	Line string `json:"line"`
 }
 
 // Member is one of the alerts that a message about several stands for.

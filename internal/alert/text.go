@@ -22,6 +22,9 @@ const (
 	maxLinks  = 6
 	maxTags   = 8
 	maxTag    = 40
+
+	maxCommands = 8
+	maxCommand  = 1000 // a longer one is left out: a part of a command is a trap
 )
 
 // Fit cleans and bounds every part that grows with what is out there: names,
@@ -32,6 +35,7 @@ func Fit(a Alert) Alert {
 	a.Vault, a.Actor, a.Runbook = Clean(a.Vault, maxName), Clean(a.Actor, maxLine), Clean(a.Runbook, maxLine)
 	a.Done, a.Next, a.Evidence = fitLines(a.Done), fitLines(a.Next), fitLines(a.Evidence)
 	a.Controls, a.Links, a.Notes = fitLines(a.Controls), fitLinks(a.Links), fitLines(a.Notes)
+	a.ByMeans, a.Commands = Clean(a.ByMeans, maxName), fitCommands(a.Commands)
 	a = fitMembers(a)
 	if over := len(a.Impact) - maxImpact; over > 0 {
 		a.Impact, a.MoreImpact = a.Impact[:maxImpact], a.MoreImpact+over
@@ -55,6 +59,17 @@ func fitMembers(a Alert) Alert {
 		a.Members[i].Title, a.Members[i].Subject = Clean(m.Title, maxTitle), Clean(m.Subject, maxLine)
 	}
 	return a
+}
+
+// fitCommands leaves out what could not be pasted as it stands.
+func fitCommands(in []Command) []Command {
+	var out []Command
+	for _, c := range in {
+		if c.Line != "" && len(out) < maxCommands && Clean(c.Line, maxCommand) == c.Line {
+			out = append(out, Command{Does: Clean(c.Does, maxName), Line: c.Line})
+		}
+	}
+	return out
 }
 
 func fitLinks(in []Link) []Link {

@@ -73,7 +73,7 @@ func TestAlertRouteExplainsAnIncident(t *testing.T) {
 	})
 	pol := write(t, "policy.yaml", strings.Replace(nightPolicy, "minSeverity: medium", "minSeverity: info", 1))
 	text, code := run(t, env, "alert", "route", name, "--policy", pol, "--at", "2026-09-21T12:00:00+02:00")
-	if code != 0 || !strings.Contains(text, "CRITICAL Broken: ") || !strings.Contains(text, "no cluster that is hit has the tags owner=team-*") || !strings.Contains(text, "goes to log: policy.yaml:7") {
+	if code != 0 || !strings.Contains(text, "CRITICAL Identity lost its access to the key: ") || !strings.Contains(text, "no cluster that is hit has the tags owner=team-*") || !strings.Contains(text, "goes to log: policy.yaml:7") {
 		t.Errorf("exit %d\n%s", code, text)
 	}
 	if text, code := run(t, env, "alert", "route", "CMK-051/"+strings.SplitN(name, "/", 2)[1]); code != 1 || !strings.Contains(text, "no alert of CMK-051/") {

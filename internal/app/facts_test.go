@@ -54,7 +54,7 @@ func TestADeletedKeyBecomesTheEventThatAzureLacks(t *testing.T) {
 	post(t, there, facts()[0])
 	eventually(t, heard, "the other installation's alert", func() bool {
 		sim.Clock().Advance(time.Second)
-		return strings.Contains(heard.String(), "Broken: The key exists (CMK-010)")
+		return strings.Contains(heard.String(), "CRITICAL Key deleted: kv-a/kek (CMK-010)")
 	})
 	eventually(t, heard, "its own event", func() bool { sim.Clock().Advance(time.Second); return len(facts()) == 2 })
 	for _, raw := range facts() { // each hears the other's and its own

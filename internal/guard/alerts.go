@@ -50,22 +50,23 @@ func (g *Guard) incidentAlert(p *picture, i incident.Incident, change incident.C
 		a.Evidence = append(a.Evidence, fmt.Sprintf("%s at %s: %s", e.Call, e.At.UTC().Format(time.RFC3339), e.Value))
 	}
 	a.Evidence = append(a.Evidence, claimsOf(p)...)
-	a.Vault, a.Actor, a.Controls, a.Runbook = vaultOf(p, v), actorOf(p), controlsOf(v.Check), runbookOf(v.Check)
-	title := v.Title + " (" + v.Check + "): " + shortName(v.Subject)
+	g.dress(&a, p, v)
+	title := titleOf(p, v)
 	switch change {
 	case incident.Opened:
-		a.Lifecycle, a.Title = alert.Trigger, "Broken: "+title
+		a.Lifecycle, a.Title = alert.Trigger, title
 		a.Event, a.Key = factOf(p, v)
 	case incident.Updated:
-		a.Lifecycle, a.Title = alert.Update, "Still broken: "+title
+		a.Lifecycle, a.Title = alert.Update, "Still: "+title
 	case incident.Cleared:
-		a.Lifecycle, a.Title = alert.Resolve, "Fixed: "+title
-		a.Next, a.Breaks, a.By = nil, "", nil
+		a.Lifecycle, a.Title = alert.Resolve, alert.Fixed+title
+		a.Next, a.Breaks, a.By, a.ByMeans, a.Commands = nil, "", nil, "", nil
 	case incident.Blurred:
 		if v.Severity.Rank() < risk.Critical.Rank() {
 			return alert.Alert{}, false
 		}
-		a.Lifecycle, a.Title, a.Severity = alert.Notice, "Cannot tell: "+title, risk.Medium
+		a.Lifecycle, a.Title, a.Severity = alert.Notice, "Cannot tell: "+v.Title+": "+whereOf(p, v)+" ("+v.Check+")", risk.Medium
+		a.Next = nil // its guidance is for when it is broken
 	case incident.None:
 		return alert.Alert{}, false
 	}
@@ -129,9 +130,6 @@ func controlsOf(check string) []string {
 	return out
 }
 
-// runbookOf is where what to do about a check is written down.
-func runbookOf(check string) string { return "docs/checks.md#" + strings.ToLower(check) }
-
 func nextFor(v risk.Verdict) []string {
 	if v.Guidance == "" {
 		return nil
@@ -171,7 +169,9 @@ func (g *Guard) sagaAlert(s saga) (alert.Alert, bool) {
 		}
 		a.Done = append(a.Done, shortName(event.Subject{ID: f.Cluster})+": "+state)
 	}
-	what := shortName(s.Plan.Subject)
+	what := where(s.Plan.Subject)
+	a.Vault = strings.ToLower(s.Plan.Key.VaultName())
+	a.Commands = []alert.Command{{Does: "shows the plan, what each gate said and how far it came", Line: "cmkguard plan " + shell(s.Plan.ID)}}
 	switch {
 	case s.Phase == phaseDone:
 		a.Lifecycle, a.Severity = alert.Notice, risk.Info
@@ -212,7 +212,8 @@ func (g *Guard) poisonAlert(subject event.Subject, id, reason string) alert.Aler
 func (g *Guard) unseenAlert(p *picture) alert.Alert {
 	return alert.Alert{
 		ID: g.NewID(), DedupKey: "cmkguard/unseen/" + incident.Partition(p.signal.Subject), GroupKey: incident.Partition(p.signal.Subject),
-		Lifecycle: alert.Trigger, Severity: risk.High, Title: "Cannot tell who uses " + shortName(p.signal.Subject),
+		Lifecycle: alert.Trigger, Severity: risk.High, Title: "Cannot tell who uses " + where(p.signal.Subject),
+		Vault: strings.ToLower(p.signal.Key.VaultName()), Commands: impactCommand(p.signal), Actor: actorOf(p),
 		What:    string(p.signal.Kind) + " came, and the clusters that use it could not be enumerated: " + p.why,
 		Subject: p.signal.Subject.String(), Since: g.Now().UTC(), Ref: p.signal.ID,
 		Next: []string{"Give the observer identity Reader on every subscription in CMKGUARD_SUBSCRIPTIONS, and look by hand at who uses this key meanwhile."},

@@ -48,7 +48,7 @@ func TestAChangeAfterTheLookIsSeen(t *testing.T) {
 	w.sim.Unassign(who)
 	w.take(w.sim.NearExpiry(w.key, "after"))
 	w.runFor(time.Minute)
-	if !w.told.has("CMK-050", "Broken") {
+	if !w.told.has("CMK-050", "Identity lost its access to the key") {
 		t.Fatal("an older look answered a newer signal")
 	}
 }

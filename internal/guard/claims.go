@@ -46,7 +46,7 @@ func (g *Guard) claimAlert(p *picture) (alert.Alert, bool) {
 	}
 	a := alert.Alert{
 		ID: g.NewID(), DedupKey: "cmkguard/claim/" + string(s.Kind) + "/" + incident.Partition(s.Subject), GroupKey: incident.Partition(s.Subject),
-		Lifecycle: alert.Notice, Severity: t.severity, Title: t.title + ": " + shortName(s.Subject), What: clip(s.Claim.String(), 1000),
+		Lifecycle: alert.Notice, Severity: t.severity, Title: t.title + ": " + where(s.Subject), What: clip(s.Claim.String(), 1000),
 		Subject: s.Subject.String(), Since: s.Time, Ref: s.ID, Breaks: t.breaks, Next: []string{t.next},
 	}
 	if a.Since.IsZero() {
@@ -57,6 +57,7 @@ func (g *Guard) claimAlert(p *picture) (alert.Alert, bool) {
 			a.Impact = append(a.Impact, impactOf([]wiring.Cluster{w.Cluster.Value})...)
 		}
 	}
+	a.Vault, a.Actor, a.Commands = strings.ToLower(s.Key.VaultName()), actorOf(p), impactCommand(s)
 	if p.lost != "" {
 		a.Evidence = []string{p.lost}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"cmkguard/internal/alert"
 	"cmkguard/internal/canonical"
 	"cmkguard/internal/event"
 	"cmkguard/internal/fault"
@@ -68,8 +69,11 @@ type later struct {
 
 // doing is what people are told about a remedy, and what is theirs to do.
 type doing struct {
-	text string
-	next []string
+	text     string
+	next     []string // in words
+	commands []alert.Command
+	links    []alert.Link
+	dryRun   bool // of upkeep that would be due: it is told as a dry run
 }
 
 func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, v risk.Verdict, d doing, b *batch) error {
@@ -96,6 +100,8 @@ func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, 
 	}
 	if a, ok := g.incidentAlert(p, next, change); ok {
 		a.Next = append(a.Next, d.next...)
+		a.Commands, a.Links = append(d.commands, a.Commands...), append(a.Links, d.links...)
+		a.DryRun = d.dryRun && next.State == incident.Open
 		ops, choice := g.outboxOf(a, next.Told)
 		next.Told = choice.Channels()
 		b.ops = append(b.ops, ops...)

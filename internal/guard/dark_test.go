@@ -103,7 +103,7 @@ func TestWithoutARecordNothingIsDoneAndPeopleAreTold(t *testing.T) {
 			gone.Store(false)
 			w.take(body)
 			w.run(1)
-			if !w.told.has("CMK-050", "Broken") || !w.journalHas("told without a record at") || !w.journalHas("CMK-050 opened") {
+			if !w.told.has("CMK-050", "Identity lost its access to the key") || !w.journalHas("told without a record at") || !w.journalHas("CMK-050 opened") {
 				t.Fatal("what was told was not recorded when storage came back")
 			}
 		})

@@ -167,7 +167,7 @@ func TestFixedIsToldOnce(t *testing.T) {
 			must(t, w.g.Work(ctx, m.Body))
 		}
 	}
-	if !w.told.has("CMK-050", "Broken") {
+	if !w.told.has("CMK-050", "Identity lost its access to the key") {
 		t.Fatal("lost access was not told")
 	}
 	w.sim.Assign(root+"Microsoft.KeyVault/vaults/kv-a", azuresim.RoleCryptoServiceEncryptionUser, who)

@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"cmkguard/internal/alert"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -45,7 +46,8 @@ func (c *told) asks(text string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, a := range c.all {
-		if slices.ContainsFunc(a.Next, func(s string) bool { return strings.Contains(s, text) }) {
+		if slices.ContainsFunc(a.Next, func(s string) bool { return strings.Contains(s, text) }) ||
+			slices.ContainsFunc(a.Commands, func(c alert.Command) bool { return strings.Contains(c.Line, text) }) {
 			return true
 		}
 	}

@@ -283,11 +283,12 @@ func (g *Guard) doingAbout(pl plan.Plan, rulings []plan.Ruling) doing {
 	for _, r := range held {
 		reasons = append(reasons, r.Gate+": "+r.Reason)
 		if r.Gate == "mode" && strings.HasPrefix(r.Reason, plan.Waits) {
-			d.next = []string{fmt.Sprintf("See call by call what would be done: cmkguard plan %s. Then: cmkguard approve %s --reason TEXT, or cmkguard deny %s --reason TEXT", pl.ID, pl.ID, pl.ID)}
-			if g.PublicURL != "" { // it shows; to decide takes a sign-in and a click
-				d.next = append(d.next, "Or on the page: "+g.PublicURL+"/api/approvals/"+pl.ID)
-			}
+			d.commands, d.links = decide(pl.ID), g.linksOf(pl.ID)
 		}
+		d.dryRun = d.dryRun || r.Gate == "mode" && strings.HasPrefix(r.Reason, plan.Dry) && !plan.Repair(pl.Remedy)
+	}
+	if d.commands == nil {
+		d.commands = decide(pl.ID)[:1]
 	}
 	d.text = fmt.Sprintf("%s is held (plan %s). %s", pl.Remedy, pl.ID, strings.Join(reasons, ". "))
 	return d

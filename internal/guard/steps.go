@@ -151,7 +151,7 @@ func (g *Guard) stepFollow(ctx context.Context, s *saga) error {
 		}
 	}
 	if next.IsZero() {
-		s.Phase, s.Why = phaseDone, fmt.Sprintf("%d clusters are on version %s, each read back Running", len(s.Followers), s.New)
+		s.Phase, s.Why = phaseDone, fmt.Sprintf("%s on version %s, each read back Running", clusters(len(s.Followers)), s.New)
 		return nil
 	}
 	s.NextAt = next.UTC()

@@ -20,7 +20,7 @@ func gateMode(p Plan, f Facts, in Inputs) Ruling {
 	case mode == policy.Approve:
 		return approved(p, f, in, why)
 	case mode == policy.DryRun:
-		return hold("mode", "dry run (%s): this is what would be done", why)
+		return hold("mode", Dry+" (%s): this is what would be done", why)
 	}
 	return Ruling{Gate: "mode", Answer: Refuse, Reason: "off (" + why + ")"}
 }

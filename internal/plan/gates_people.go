@@ -116,6 +116,9 @@ func until(r Ruling, t time.Time) Ruling {
 // Waits begins the reason of a plan that only people can release.
 const Waits = "waits for an approval"
 
+// Dry begins the reason of a plan that is only shown.
+const Dry = "dry run"
+
 // ByPeople reports whether the ruling allows because people approved.
 func (r Ruling) ByPeople() bool {
 	return r.Gate == "mode" && r.Answer == Allow && r.Until != nil

@@ -119,6 +119,7 @@ func TestTheDocumentedExample(t *testing.T) {
 		MinBetween: 10 * time.Minute, FailuresPerDay: 3, ConsumersPerHour: 50, ConsumersPerDay: 200, ReconcileEvery: time.Hour, RampStep: 15 * time.Minute}
 	want.Approvals, want.ErasableKeys = Approvals{Persons: 2, ValidFor: day}, []string{"kv-tenants/*"}
 	want.Declared = Declared{Rotation: Rotation{RotateAfter: "P365D", ExpiryTime: "P2Y", NotifyBefore: "P30D"}}
+	want.Runbooks = "https://wiki.example.com/cmk#"
 	want.Exemptions = []Exemption{{
 		Name: "migration", Match: Match{Keys: []string{"kv-old/*"}}, Remedies: []string{"rotate"}, Owner: "team-orders",
 		Reason: "moves to kv-orders in March", Ticket: "OPS-4711", Expires: time.Date(2027, 4, 1, 0, 0, 0, 0, time.UTC),

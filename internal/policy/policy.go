@@ -60,9 +60,12 @@ type Policy struct {
 	ErasableKeys []string
 	// GrantAtKey: restore-grant assigns the role at the key, not at the vault.
 	GrantAtKey bool
-	Declared   Declared        // what remedies write
-	lines      map[string]int  // of top-level settings, by field path
-	ceilings   map[string]Mode // that Parse was given; nothing answers above them
+	Declared   Declared // what remedies write
+	// Runbooks is the base URL under which people keep what to do about each check;
+	// "" leads to our own list.
+	Runbooks string
+	lines    map[string]int  // of top-level settings, by field path
+	ceilings map[string]Mode // that Parse was given; nothing answers above them
 }
 
 // Scope limits which clusters are acted on at all. Its zero value is every

@@ -5,12 +5,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"cmkguard/internal/alert"
+	"cmkguard/internal/alert/examples"
 	"cmkguard/internal/fault"
 	"cmkguard/internal/risk"
 )
@@ -47,38 +47,24 @@ func (in *Inbox) All() []string {
 	return append([]string(nil), in.bodies...)
 }
 
-// Huge returns an alert in which every part that grows with what is out there is
-// as large as alert.Notifications lets it be, and made of what markup is made of.
-func Huge(at time.Time) alert.Alert {
-	a := Sample("a-huge", at)
-	bad := "<!channel> <script> [x](http://evil) *_~`\\ & ü\"" + strings.Repeat("<&>*_[", 700)
-	a.Title, a.What, a.Breaks, a.GroupKey = bad, bad, bad, bad
-	for range 20 {
-		a.Done, a.Next = append(a.Done, bad), append(a.Next, bad)
-	}
-	for range 50 {
-		a.Impact = append(a.Impact, alert.Impact{Cluster: bad, Name: bad, Owner: bad})
-	}
-	return alert.Fit(a)
-}
-
 // Kinds returns an alert of every kind by its name, for golden files.
 func Kinds(at time.Time) map[string]alert.Alert {
 	out := map[string]alert.Alert{}
 	for name, change := range map[string]func(*alert.Alert){
-		"trigger":  func(*alert.Alert) {},
-		"update":   func(a *alert.Alert) { a.Lifecycle, a.Severity = alert.Update, risk.High },
-		"resolve":  func(a *alert.Alert) { a.Lifecycle, a.Breaks, a.By = alert.Resolve, "", nil },
-		"notice":   func(a *alert.Alert) { a.Lifecycle, a.Severity, a.Check = alert.Notice, risk.Info, "" },
-		"dry-run":  func(a *alert.Alert) { a.DryRun = true },
-		"drill":    func(a *alert.Alert) { a.Drill = true },
-		"no-store": func(a *alert.Alert) { a.Unrecorded = true },
+		"trigger":     func(*alert.Alert) {},
+		"update":      func(a *alert.Alert) { a.Lifecycle, a.Severity = alert.Update, risk.High },
+		"resolve":     func(a *alert.Alert) { a.Lifecycle, a.Breaks, a.By = alert.Resolve, "", nil },
+		"notice":      func(a *alert.Alert) { a.Lifecycle, a.Severity, a.Check = alert.Notice, risk.Info, "" },
+		"dry-run":     func(a *alert.Alert) { a.DryRun = true },
+		"drill":       func(a *alert.Alert) { a.Drill = true },
+		"no-store":    func(a *alert.Alert) { a.Unrecorded = true },
+		"acknowledge": func(a *alert.Alert) { a.Lifecycle = alert.Acknowledge },
 	} {
 		a := Sample("a-"+name, at)
 		change(&a)
 		out[name] = a
 	}
-	out["huge"] = Huge(at)
+	out["huge"] = examples.Huge(at)
 	return out
 }
 

@@ -36,7 +36,7 @@ func TestColourIsOnTheHeadAloneAndNeverFromTheAlert(t *testing.T) {
 		code      string
 	}{
 		{risk.Critical, alert.Trigger, "1;31"}, {risk.High, alert.Update, "1;31"}, {risk.Medium, alert.Trigger, "1;33"},
-		{risk.Info, alert.Notice, "1;36"}, {risk.Critical, alert.Resolve, "1;32"},
+		{risk.Info, alert.Notice, "1;36"},
 	} {
 		var b strings.Builder
 		a := alerttest.Sample("a-1", start())
@@ -51,6 +51,19 @@ func TestColourIsOnTheHeadAloneAndNeverFromTheAlert(t *testing.T) {
 		if strings.Contains(rest, "\x1b") {
 			t.Errorf("an escape outside the head: %q", rest)
 		}
+	}
+}
+
+func TestWhatIsOverIsGreenAndSaysSo(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	a := alerttest.Sample("a-1", start())
+	a.Lifecycle, a.Title = alert.Resolve, alert.Fixed+a.Title
+	if _, err := console.New(&b, true, start).Send(context.Background(), a); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(b.String(), "\x1b[1;32mRESOLVED (was CRITICAL) Broken: ") {
+		t.Errorf("%q", b.String())
 	}
 }
 

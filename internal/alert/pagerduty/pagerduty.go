@@ -105,10 +105,11 @@ func (c *Channel) change(a alert.Alert) pagerduty.ChangeEvent {
 func details(a alert.Alert) map[string]any {
 	out := map[string]any{}
 	for _, f := range alert.Fields(a, a.At) {
+		text := f.String()
 		if have, ok := out[f.Label].(string); ok {
-			f.Text = have + "\n" + f.Text
+			text = have + "\n" + text
 		}
-		out[f.Label] = f.Text
+		out[f.Label] = text
 	}
 	return out
 }

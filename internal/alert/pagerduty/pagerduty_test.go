@@ -91,7 +91,7 @@ func TestTheLifeOfAnAlert(t *testing.T) {
 		if want.action != "" && (e.DedupKey != kinds["trigger"].DedupKey || id != e.DedupKey) {
 			t.Errorf("%s: key %q, id %q: another alert", want.kind, e.DedupKey, id)
 		}
-		if want.kind == "trigger" && (!strings.Contains(e.Payload.CustomDetails["by"], "left") || !strings.Contains(e.Payload.CustomDetails["hits"], "payments")) {
+		if want.kind == "trigger" && (!strings.Contains(e.Payload.CustomDetails["until"], "left") || !strings.Contains(e.Payload.CustomDetails["hits"], "payments")) {
 			t.Errorf("details: %v", e.Payload.CustomDetails)
 		}
 	}

@@ -117,9 +117,9 @@ func message(a alert.Alert) *slack.WebhookMessage {
 		}
 	}
 	for _, f := range alert.Fields(a, a.At) {
-		line := "*" + f.Label + "* " + escape(alert.CutRunes(f.Text, 2000)) + "\n"
+		line := "*" + f.Label + "* " + escape(alert.CutRunes(f.String(), 2000)) + "\n"
 		if len([]rune(line)) > maxSection { // a text of nothing but what must be escaped
-			line = "*" + f.Label + "* " + escape(alert.CutRunes(f.Text, 500)) + "\n"
+			line = "*" + f.Label + "* " + escape(alert.CutRunes(f.String(), 500)) + "\n"
 		}
 		if len([]rune(text.String()))+len([]rune(line)) > maxSection {
 			flush()

@@ -64,7 +64,7 @@ func cardOf(a alert.Alert, fields []alert.Field) ([]byte, error) {
 	title.Color = colour(a)
 	facts := adaptivecard.NewFactSet()
 	for _, f := range fields {
-		if err := facts.AddFact(adaptivecard.Fact{Title: f.Label, Value: escape(f.Text)}); err != nil {
+		if err := facts.AddFact(adaptivecard.Fact{Title: f.Label, Value: escape(f.String())}); err != nil {
 			return nil, err
 		}
 	}

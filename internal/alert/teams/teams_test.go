@@ -10,6 +10,7 @@ import (
 
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/alerttest"
+	"cmkguard/internal/alert/examples"
 	"cmkguard/internal/alert/teams"
 )
 
@@ -51,13 +52,13 @@ func TestTheCardSaysWhatMattersFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range []alert.Alert{alerttest.Sample("a", start()), alerttest.Huge(start())} {
+	for _, a := range []alert.Alert{alerttest.Sample("a", start()), examples.Huge(start())} {
 		if _, err := c.Send(context.Background(), a); err != nil {
 			t.Fatal(err)
 		}
 	}
 	card, huge := in.All()[0], in.All()[1]
-	what, by, id := strings.Index(card, `"what"`), strings.Index(card, `"by"`), strings.LastIndex(card, `"id"`)
+	what, by, id := strings.Index(card, `"what"`), strings.Index(card, `"until"`), strings.LastIndex(card, `"id"`)
 	if what < 0 || by < what || id < by || !strings.Contains(card, "CRITICAL Broken") || !strings.Contains(card, "1 day left") && !strings.Contains(card, "30 hours left") {
 		t.Errorf("what at %d, by at %d, id at %d:\n%s", what, by, id, card)
 	}
