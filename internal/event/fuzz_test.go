@@ -25,6 +25,7 @@ func FuzzParseKeyVault(f *testing.F) {
 	for _, s := range seeds() {
 		f.Add([]byte(s))
 	}
+	addCorpus(f)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		cloud := azureid.Public()
 		p, err := ParseKeyVault(raw, cloud)
@@ -54,13 +55,14 @@ func FuzzParseKeyVault(f *testing.F) {
 
 func checkSignal(t *testing.T, s Signal, cloud azureid.Cloud) {
 	t.Helper()
-	if s.ID == "" || s.Subject.ID == "" || s.Vault.Type() != azureid.TypeVault {
+	own := strings.HasPrefix(strings.ToLower(s.Type), ownFacts) // whose source is an installation of ours, not a vault
+	if s.ID == "" || s.Subject.ID == "" || s.Vault.Type() != azureid.TypeVault && !own {
 		t.Fatalf("incomplete signal %+v", s)
 	}
 	if s.Kind == AccessPolicyChanged {
 		return
 	}
-	if err := cloud.CheckVaultHost(s.Key.Host); err != nil || !strings.EqualFold(s.Key.VaultName(), s.Vault.Name()) {
+	if err := cloud.CheckVaultHost(s.Key.Host); err != nil || !own && !strings.EqualFold(s.Key.VaultName(), s.Vault.Name()) {
 		t.Fatalf("key %v of vault %v: %v", s.Key, s.Vault, err)
 	}
 	if s.Subject.ID != s.Key.ID() {
