@@ -197,6 +197,9 @@ func TestRotationChecks(t *testing.T) {
 	}
 	run(t, []row{
 		{"none", "CMK-021", func(w *wiring.Wiring) { w.Rotation = wiring.NotThere[wiring.RotationPolicy]("get", clock(), "404") }, risk.Broken, risk.High, "set-rotation-policy", "no rotation policy", time.Time{}},
+		{"gone with its key", "CMK-021", func(w *wiring.Wiring) {
+			w.Versions, w.Rotation = wiring.NotThere[[]wiring.KeyVersion]("list", clock(), "404"), wiring.NotThere[wiring.RotationPolicy]("get", clock(), "404")
+		}, risk.Unknown, risk.High, "", "see CMK-010", time.Time{}},
 		{"notify only", "CMK-021", actions(wiring.RotationAction{Type: "Notify", TimeBeforeExpiry: "P30D"}), risk.Broken, risk.High, "set-rotation-policy", "no Rotate", time.Time{}},
 		{"no expiry to count from", "CMK-021", actions(wiring.RotationAction{Type: "ROTATE", TimeBeforeExpiry: "P30D"}), risk.Broken, risk.High, "set-rotation-policy", "never rotates", time.Time{}},
 		{"no trigger", "CMK-021", actions(wiring.RotationAction{Type: "Rotate"}), risk.Broken, risk.High, "set-rotation-policy", "no trigger", time.Time{}},

@@ -30,6 +30,9 @@ func judgePolicySane(s *scene) finding {
 		return s.cannotTell()
 	}
 	if gone(s, s.w.Rotation) {
+		if gone(s, s.w.Versions) { // a deleted key's policy answers 404 as well
+			return unknown("the key is not there, nor is its rotation policy; see CMK-010")
+		}
 		return broken(remedySetPolicy, "the key has no rotation policy (CMK-021)")
 	}
 	p, ok := s.rotation()

@@ -28,6 +28,9 @@ func judgeRotationPolicy(s *scene) finding {
 		return s.cannotTell()
 	}
 	if gone(s, s.w.Rotation) {
+		if gone(s, s.w.Versions) { // a deleted key's policy answers 404 as well
+			return unknown("the key is not there, nor is its rotation policy; see CMK-010")
+		}
 		return broken(remedySetPolicy, "the key has no rotation policy")
 	}
 	p, ok := s.rotation()
