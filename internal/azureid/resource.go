@@ -31,6 +31,10 @@ type Resource struct {
 	sub string
 }
 
+// maxResource is how long an id may be. Real ones end well before; what is longer
+// would not fit where ids are kept.
+const maxResource = 2048
+
 // ParseResource parses an ARM id such as
 // /subscriptions/S/resourceGroups/G/providers/P/T/N[/T2/N2...], with or
 // without a nested provider. Subscription and resource-group ids and tenant
@@ -38,12 +42,16 @@ type Resource struct {
 func ParseResource(s string) (Resource, error) {
 	const op = "azureid.ParseResource"
 	trimmed := strings.TrimRight(strings.TrimSpace(s), "/")
+	if len(trimmed) > maxResource {
+		return Resource{}, fault.New(fault.Invalid, op, "resource id of %d bytes: want at most %d", len(trimmed), maxResource)
+	}
 	if !strings.HasPrefix(trimmed, "/") {
 		return Resource{}, fault.New(fault.Invalid, op, "resource id %q does not begin with /", s)
 	}
 	parts := strings.Split(trimmed[1:], "/")
 	for i, p := range parts {
-		if p == "" || strings.ContainsAny(p, "\x00\r\n\t?#\\") || p == "." || p == ".." {
+		// A name that begins or ends with a space would be another one once it is trimmed.
+		if p == "" || strings.ContainsAny(p, "\x00\r\n\t?#\\") || p == "." || p == ".." || strings.TrimSpace(p) != p {
 			return Resource{}, fault.New(fault.Invalid, op, "resource id %q: bad segment %d", s, i+1)
 		}
 	}

@@ -40,7 +40,8 @@ func TestParseResourceRefusals(t *testing.T) {
 		"", "/", "//", "subscriptions/a", "https://management.azure.com/subscriptions/a", "/subscriptions", "/subscriptions//resourceGroups/g",
 		"/subscriptions/a/resourceGroups", "/subscriptions/a/other/b", clusterID + "/databases", "/subscriptions/a/providers/P", "/subscriptions/a/providers/P/T",
 		"/providers", "/a/b/c", "/subscriptions/../x", "/subscriptions/./x", "/subscriptions/a?x=1", "/subscriptions/a#b", `/subscriptions/a\b`,
-		"/subscriptions/a\x00", "/subscriptions/a\nb", "/subscriptions/a/resourceGroups/g/providers/P/providers/T/N",
+		"/subscriptions/a\x00", "/subscriptions/ /resourceGroups/g", "/subscriptions/a /resourceGroups/g", "/subscriptions/a/resourceGroups/g\u00a0/providers/P/T/N", "/subscriptions/" + strings.Repeat("a", maxResource),
+		"/subscriptions/a\nb", "/subscriptions/a/resourceGroups/g/providers/P/providers/T/N",
 	} {
 		if r, err := ParseResource(raw); !fault.Is(err, fault.Invalid) || !r.IsZero() {
 			t.Errorf("%q: got %+v, %v", raw, r, err)
@@ -106,4 +107,36 @@ func TestResourceJSON(t *testing.T) {
 			t.Errorf("%s: taken", text)
 		}
 	}
+}
+
+// What is taken for a resource id is the same one in any case and after it was
+// written out, lies in its own scopes, and holds nothing that could leave a URL's
+// path.
+func FuzzParseResourceID(f *testing.F) {
+	for _, s := range []string{
+		clusterID, clusterID + "/providers/Microsoft.Authorization/roleAssignments/x", "/providers/Microsoft.Management/managementGroups/m",
+		"/subscriptions/a/providers/Microsoft.KeyVault/locations/westeurope/deletedVaults/kv", "/subscriptions/a/resourceGroups/g", "/subscriptions/..",
+		"//", "", " /subscriptions/a/ ", "/subscriptions/a?x", "/SUBSCRIPTIONS/\u0130/providers/p/t/n",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		r, err := ParseResource(raw)
+		if err != nil {
+			if !fault.Is(err, fault.Invalid) || !r.IsZero() {
+				t.Fatalf("%q: %+v, %v", raw, r, err)
+			}
+			return
+		}
+		again, err := ParseResource(r.String())
+		if err != nil || again != r || strings.ContainsAny(r.String(), "?#\\\r\n\x00") {
+			t.Fatalf("%q became %+v and then %+v, %v", raw, r, again, err)
+		}
+		for _, s := range r.Scopes() {
+			scope, err := ParseResource(s)
+			if err != nil || !scope.Covers(r) {
+				t.Fatalf("%q lies in %q, which does not cover it: %v", raw, s, err)
+			}
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/canonical"
+	"cmkguard/internal/fault"
 )
 
 // Kinds that only a vault's audit log hints at: Event Grid has no event of them.
@@ -121,12 +122,13 @@ func ParseAuditLogs(raw []byte, c azureid.Cloud) (Audit, error) {
 	}
 	var a Audit
 	n := 0
-	records(body, func(rec []byte) { a.add(n, rec, c); n++ })
+	if !scanRecords(body, func(rec []byte, g glance) { a.add(n, rec, g, c); n++ }) {
+		return Audit{}, fault.New(fault.Invalid, "event.ParseAuditLogs", "message is not JSON: it begins %q", clip(string(body[:min(len(body), 200)])))
+	}
 	return a, nil
 }
 
-func (a *Audit) add(index int, rec []byte, c azureid.Cloud) {
-	g := look(rec)
+func (a *Audit) add(index int, rec []byte, g glance, c azureid.Cloud) {
 	var problems []string
 	kind, use := auditKind(g.operation)
 	switch {

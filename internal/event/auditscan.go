@@ -14,69 +14,142 @@ import (
 type glance struct {
 	operation []byte // inside the quotes; nil if it is missing or no string
 	category  []byte
-	status    int // -1: not found
+	status    int  // -1: not found
+	wrapped   bool // it is no record: it holds a list of them
 }
 
-// records calls fn for each record of a log message, in whichever way they are
-// wrapped: {"records":[...]}, an array of those, a bare array (Managed HSM), or
-// one record. body must be valid JSON; the slices alias it.
-func records(body []byte, fn func(rec []byte)) {
-	switch body[0] {
-	case '[':
-		eachElement(body, func(el []byte) { records(el, fn) })
-	case '{':
-		wrapped := false
-		eachField(body, func(name, value []byte) {
-			if is(name, "records") && value[0] == '[' {
-				wrapped = true
-				eachElement(value, fn)
-			}
-		})
-		if !wrapped {
-			fn(body)
-		}
-	default:
-		fn(body) // no record at all: the reader says so
+// level is where in a message a scan is.
+type level int
+
+const (
+	inside       level = iota // of a value that nobody asks about
+	inProperties              // of a record's properties
+	inRecord
+	inMessage // a record, or what stands around a list of them
+)
+
+// scanRecords calls fn for each record of a log message, in whichever way they
+// are wrapped: {"records":[...]}, an array of those, a bare array (Managed HSM),
+// or one record. It checks and looks in one pass, and returns false if body is
+// no JSON: what fn was told then counts for nothing. The slices alias body.
+func scanRecords(body []byte, fn func(rec []byte, g glance)) bool {
+	s := scanner{b: body, found: fn}
+	if !s.message(0) {
+		return false
 	}
+	s.space()
+	return s.i == len(body)
 }
 
-// look scans a record's top level, and its properties for the status.
-func look(rec []byte) glance {
-	g := glance{status: -1}
-	if len(rec) == 0 || rec[0] != '{' {
-		return g
-	}
-	eachField(rec, func(name, value []byte) {
-		switch {
-		case is(name, "operationName"):
-			g.operation = text(value)
-		case is(name, "category"):
-			g.category = text(value)
-		case is(name, "httpStatusCode"): // Managed HSM has it here
-			g.status = statusOf(value)
-		case is(name, "properties") && value[0] == '{':
-			eachField(value, func(name, value []byte) {
-				if is(name, "httpStatusCode") {
-					g.status = statusOf(value)
-				}
-			})
+// message scans what a message may be, from the value that stands next.
+func (s *scanner) message(depth int) bool {
+	s.space()
+	start, g := s.i, glance{status: -1}
+	switch {
+	case s.at('['):
+		return s.list(depth, (*scanner).message)
+	case s.at('{'):
+		if !s.object(inMessage, depth, &g) {
+			return false
 		}
-	})
-	return g
+	case !s.value(depth):
+		return false
+	}
+	if !g.wrapped {
+		s.found(s.b[start:s.i], g)
+	}
+	return true
 }
 
-// is compares a raw name with a wanted one, without regard to case and to space
-// around it. A name with an escape is decoded first; no sender writes one.
-func is(name []byte, want string) bool {
+// record scans one element of a list of records.
+func (s *scanner) record(depth int) bool {
+	s.space()
+	start, g := s.i, glance{status: -1}
+	if s.at('{') {
+		if !s.object(inRecord, depth, &g) {
+			return false
+		}
+	} else if !s.value(depth) {
+		return false
+	}
+	s.found(s.b[start:s.i], g)
+	return true
+}
+
+// field scans a field's value and keeps what is asked of it at this level.
+func (s *scanner) field(l level, name []byte, depth int, g *glance) bool {
+	f := nobodys
+	if l != inside {
+		f = fieldOf(name)
+	}
+	switch {
+	case f == fieldRecords && l == inMessage && s.at('['):
+		g.wrapped = true
+		return s.list(depth, (*scanner).record)
+	case f == fieldProperties && l >= inRecord && s.at('{'):
+		return s.object(inProperties, depth, g)
+	}
+	start := s.i
+	if !s.value(depth) {
+		return false
+	}
+	value := s.b[start:s.i]
+	switch {
+	case f == fieldStatus: // Managed HSM has it outside of properties
+		g.status = statusOf(value)
+	case l < inRecord:
+	case f == fieldOperation:
+		g.operation = text(value)
+	case f == fieldCategory:
+		g.category = text(value)
+	}
+	return true
+}
+
+// asked is a field that a glance asks for.
+type asked int
+
+const (
+	nobodys asked = iota
+	fieldRecords
+	fieldOperation
+	fieldCategory
+	fieldStatus
+	fieldProperties
+)
+
+// fieldOf compares a raw name with the wanted ones, without regard to case and
+// to space around it. A name with an escape is decoded first; no sender writes
+// one.
+func fieldOf(name []byte) asked {
 	if bytes.IndexByte(name, '\\') >= 0 {
 		var s string
 		if json.Unmarshal([]byte(`"`+string(name)+`"`), &s) != nil {
-			return false
+			return nobodys
 		}
 		name = []byte(s)
 	}
+	var f asked
+	var want string
 	name = bytes.TrimSpace(name)
-	return len(name) == len(want) && bytes.EqualFold(name, []byte(want))
+	switch len(name) {
+	case 7:
+		f, want = fieldRecords, "records"
+	case 8:
+		f, want = fieldCategory, "category"
+	case 10:
+		f, want = fieldProperties, "properties"
+	case 13:
+		f, want = fieldOperation, "operationName"
+	case 14:
+		f, want = fieldStatus, "httpStatusCode"
+	default:
+		return nobodys
+	}
+	if !bytes.EqualFold(name, []byte(want)) {
+		return nobodys
+	}
+	return f
 }
 
 // text returns what stands between the quotes of a string; nil of anything else.
@@ -99,84 +172,8 @@ func statusOf(value []byte) int {
 	return int(n)
 }
 
-// eachField calls fn for every field of a valid JSON object.
-func eachField(obj []byte, fn func(name, value []byte)) {
-	for i := space(obj, 1); i < len(obj) && obj[i] == '"'; {
-		end := skip(obj, i)
-		name := obj[i+1 : end-1]
-		i = space(obj, end) // the colon
-		i = space(obj, i+1) // the value
-		end = skip(obj, i)
-		fn(name, obj[i:end])
-		i = space(obj, end) // a comma or the end
-		i = space(obj, i+1)
-	}
-}
-
-// eachElement calls fn for every element of a valid JSON array.
-func eachElement(list []byte, fn func(el []byte)) {
-	for i := space(list, 1); i < len(list) && list[i] != ']'; {
-		end := skip(list, i)
-		fn(list[i:end])
-		i = space(list, end)
-		i = space(list, i+1)
-	}
-}
-
-// space returns the index of the first byte from i on that is no white space.
-func space(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
-		i++
-	}
-	return i
-}
-
-// skip returns the index behind the valid JSON value that begins at i. Nesting
-// is counted, not followed, so that depth costs no stack.
-func skip(b []byte, i int) int {
-	depth := 0
-	for i < len(b) {
-		switch b[i] {
-		case '"':
-			i = skipString(b, i)
-			if depth == 0 {
-				return i
-			}
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-			if depth <= 0 {
-				if depth < 0 {
-					return i // the end of what holds a bare value
-				}
-				return i + 1
-			}
-		case ',', ' ', '\t', '\n', '\r':
-			if depth == 0 {
-				return i // a number, true, false or null ends here
-			}
-		}
-		i++
-	}
-	return i
-}
-
-func skipString(b []byte, i int) int {
-	for i++; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return i
-}
-
 // auditBody returns a log message's JSON without a byte-order mark or strings
-// around it.
+// around it. That it is JSON is not checked yet.
 func auditBody(raw []byte) ([]byte, error) {
 	const op = "event.ParseAuditLogs"
 	if len(raw) > maxBytes {
@@ -186,11 +183,8 @@ func auditBody(raw []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, op, err)
 	}
-	switch {
-	case !json.Valid(body):
-		return nil, fault.New(fault.Invalid, op, "message is not JSON: it begins %q", clip(string(body[:min(len(body), 200)])))
-	case body[0] != '{' && body[0] != '[':
-		return nil, fault.New(fault.Invalid, op, "message is %s: want {\"records\":[...]}", jsonType(body))
+	if body[0] != '{' && body[0] != '[' {
+		return nil, fault.New(fault.Invalid, op, "message is no object and no array: want {\"records\":[...]}, and it begins %q", clip(string(body[:min(len(body), 200)])))
 	}
 	return body, nil
 }

@@ -8,9 +8,13 @@ import (
 	"cmkguard/internal/azureid"
 )
 
-// maxID bounds an event's id, which becomes part of stored rows. Event Grid's
-// are GUIDs.
-const maxID = 512
+// Bounds on what of an event becomes part of stored rows. Event Grid's ids are
+// GUIDs, and its sources resource ids of a few hundred bytes; what is longer could
+// not be stored, and would be refused again and again.
+const (
+	maxID     = 512
+	maxSource = 2048
+)
 
 // envelope is one element's outer attributes, whichever of the two schemas it
 // came in.
@@ -40,8 +44,13 @@ func readEnvelope(raw json.RawMessage, problems *[]string) envelope {
 	env.typ = env.required(typeField)
 	env.source = env.required(env.sourceField)
 	env.time = env.timestamp(timeField)
-	if len(env.id) > maxID {
-		env.problem("id has %d bytes: want at most %d", len(env.id), maxID)
+	for _, f := range []struct {
+		name, is string
+		most     int
+	}{{"id", env.id, maxID}, {typeField, env.typ, maxID}, {env.sourceField, env.source, maxSource}} {
+		if len(f.is) > f.most {
+			env.problem("%s has %d bytes: want at most %d", f.name, len(f.is), f.most)
+		}
 	}
 	env.traceParent = env.trace()
 	return env

@@ -68,6 +68,9 @@ func checkSignal(t *testing.T, s Signal, cloud azureid.Cloud) {
 	if s.Subject.ID != s.Key.ID() {
 		t.Fatalf("subject %v of key %v", s.Subject, s.Key)
 	}
+	if len(s.ID) > maxID || len(s.Type) > maxID || len(s.Source) > maxSource {
+		t.Fatalf("a signal of %d, %d and %d bytes cannot be stored", len(s.ID), len(s.Type), len(s.Source))
+	}
 	for _, b := range []string{s.ID, s.Source, s.Type} {
 		if b != strings.TrimSpace(b) {
 			t.Fatalf("untrimmed %q", b)

@@ -218,6 +218,8 @@ func TestRejectedNamesEveryFieldAndTheMend(t *testing.T) {
 		"two key ids":            {gridEvent(`"VaultName"`, `"id":"https://kv-x.vault.azure.net/keys/a"`+`,"VaultName"`), []string{"data.id appears twice", "topic names"}},
 		"milliseconds":           {gridEvent("1764547200", "1764547200000"), []string{"data.NBF: 1764547200000 is outside the years"}},
 		"long id":                {gridEvent("e-1", strings.Repeat("x", 513)), []string{"id has 513 bytes: want at most 512"}},
+		"long type":              {gridEvent("KeyNearExpiry", "Key"+strings.Repeat("x", 513)), []string{"eventType has 535 bytes: want at most 512"}},
+		"long topic":             {gridEvent("/vaults/kv-orders", "/vaults/kv-orders/a/"+strings.Repeat("x", 2048)), []string{"topic has 2173 bytes", "topic: resource id of 2173 bytes"}},
 		"blank id":               {gridEvent("e-1", "  "), []string{"id is empty"}},
 		"data is a list":         {gridEvent(`"data":{`, `"data":[],"old":{`), []string{"data is an array: want an object"}},
 		"data is half a string":  {gridEvent(`"data":{`, `"data":"{\"Id\":","old":{`), []string{"data is not JSON"}},

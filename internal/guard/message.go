@@ -31,7 +31,10 @@ type message struct {
 const maxAbout = 500
 
 func signalMessage(partition string, s event.Signal) message {
-	m := message{Kind: kindSignal, Partition: partition, Hint: s.Kind, Vault: s.Vault.String()}
+	m := message{Kind: kindSignal, Partition: partition, Hint: s.Kind}
+	if v := s.Vault.String(); len(v) <= maxAbout {
+		m.Vault = v
+	}
 	if !s.Key.IsZero() {
 		m.Key = s.Key.String()
 	}
