@@ -3,6 +3,7 @@ package guard_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -90,8 +91,8 @@ func TestWithoutARecordNothingIsDoneAndPeopleAreTold(t *testing.T) {
 			body := w.sim.NearExpiry(w.key, "e1")
 			gone.Store(true)
 			for range 5 { // Event Grid delivers again and again
-				if err := w.g.Take(ctx, "keyvaultevents", body); err == nil {
-					t.Fatal("an event that cannot be stored must come again")
+				if err := w.g.Take(ctx, "keyvaultevents", body); !comesAgain(err) {
+					t.Fatalf("an event that cannot be stored must come again: %v", err)
 				}
 			}
 			if n := w.told.unrecorded("CMK-050"); n != 1 || w.told.unrecorded("") != 1 {
@@ -110,13 +111,59 @@ func TestWithoutARecordNothingIsDoneAndPeopleAreTold(t *testing.T) {
 	}
 }
 
+// comesAgain reports whether the sender is answered so that it tries again: a
+// Denied, a Conflict or an Invalid is answered 200 (funchost).
+func comesAgain(err error) bool {
+	k := fault.KindOf(err)
+	return err != nil && (k == fault.Transient || k == fault.Unknown)
+}
+
+// Storage that refuses us for an hour loses no event of that hour, whichever door
+// it came by, and no message of the queue.
+func TestWhatStorageRefusesComesAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.DryRun})
+	r := w.darken()
+	w.take(w.sim.NearExpiry(w.key, "e0"))
+	message := w.next()
+	r.all.Store(true)
+	w.g.Queue = refusedQueue{}
+	w.g.Alerts = nowhere{w.g.Alerts}
+	record := fmt.Sprintf(`{"records":[{"time":"2026-11-01T00:00:00Z","category":"AuditEvent","operationName":"KeyDelete","resourceId":"%sMicrosoft.KeyVault/vaults/kv-a",
+		"properties":{"id":%q,"httpStatusCode":200}}]}`, root, w.key.Base().String())
+	_, logs := w.g.TakeLogs(ctx, "vaultlogs", [][]byte{[]byte(record)})
+	for what, err := range map[string]error{
+		"an event": w.g.Take(ctx, "keyvaultevents", w.sim.NearExpiry(w.key, "e1")), "a record": logs, "a message": w.g.Work(ctx, message),
+		"poison": w.g.Take(ctx, "keyvaultevents", json.RawMessage(`{"no":"event"}`)), "poison of a log": func() error {
+			_, err := w.g.TakeLogs(ctx, "vaultlogs", [][]byte{[]byte("nonsense")})
+			return err
+		}(),
+	} {
+		if !comesAgain(err) {
+			t.Errorf("%s that was refused is answered as if it were done: %v", what, err)
+		}
+	}
+}
+
+// refusedQueue takes nothing.
+type refusedQueue struct{ store.Queue }
+
+func (refusedQueue) Put(context.Context, string, []byte, time.Duration) error {
+	return fault.New(fault.Denied, "queue", "AuthorizationPermissionMismatch")
+}
+
+// nowhere delivers nothing.
+type nowhere struct{ guard.Dispatcher }
+
+func (nowhere) Direct(context.Context, alert.Alert, []string) []error { return nil }
+
 func TestAKeyIsDeletedWhileStorageIsDenied(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.Auto})
 	gone := w.darken()
 	w.sim.DeleteKey(w.key)
 	gone.all.Store(true)
-	if err := w.g.Take(ctx, "keyvaultevents", w.sim.AccessPolicyChanged(host, "e1")); err == nil {
+	if err := w.g.Take(ctx, "keyvaultevents", w.sim.AccessPolicyChanged(host, "e1")); !comesAgain(err) {
 		t.Fatal("an event that cannot be stored must come again")
 	}
 	told := false

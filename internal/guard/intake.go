@@ -29,11 +29,22 @@ const (
 )
 
 // Take takes in what a trigger delivered: events of Key Vault and of
-// subscriptions, in either schema, whichever door they came by. It returns nil when everything in it is stored, queued, ignored or kept as
-// poison; a fault that can pass is returned so that the sender tries again.
+// subscriptions, in either schema, whichever door they came by. It returns nil
+// when everything in it is stored, queued, ignored or kept as poison; any error is
+// Transient or Unknown, so that the sender tries again.
 func (g *Guard) Take(ctx context.Context, source string, raw json.RawMessage) error {
 	g.missBeat(ctx)
-	return g.take(ctx, source, raw, g)
+	return comeAgain("guard.Take", g.take(ctx, source, raw, g))
+}
+
+// comeAgain makes of what kept something from being recorded an error after which
+// the sender comes again. Where answers are chosen, a Denied or a Conflict is an
+// answer: storage that refuses us for an hour would lose that hour's events.
+func comeAgain(op string, err error) error {
+	if k := fault.KindOf(err); err == nil || k == fault.Transient || k == fault.Unknown {
+		return err
+	}
+	return fault.Wrap(fault.Transient, op, err)
 }
 
 // keeper is where an intake puts what it cannot read, and whom it tells what it
@@ -58,7 +69,12 @@ func (g *Guard) take(ctx context.Context, source string, raw json.RawMessage, k 
 		}
 	}
 	for _, s := range parsed.Signals {
-		if err := g.takeSignal(ctx, s); err != nil {
+		switch err := g.takeSignal(ctx, s); {
+		case fault.Is(err, fault.Invalid): // it can be stored today as little as tomorrow
+			if err := k.Poison(ctx, source, "event "+s.ID+" cannot be stored: "+err.Error(), raw); err != nil {
+				return err
+			}
+		case err != nil:
 			k.tellUnrecorded(ctx, s, err)
 			return err
 		}

@@ -29,7 +29,8 @@ type Taken struct {
 // bring all of them again: what was taken already is recognised.
 func (g *Guard) TakeLogs(ctx context.Context, source string, messages [][]byte) (Taken, error) {
 	g.missBeat(ctx)
-	return g.takeLogs(ctx, source, messages, g)
+	t, err := g.takeLogs(ctx, source, messages, g)
+	return t, comeAgain("guard.TakeLogs", err)
 }
 
 func (g *Guard) takeLogs(ctx context.Context, source string, messages [][]byte, k keeper) (Taken, error) {
@@ -55,18 +56,30 @@ func (g *Guard) takeLogs(ctx context.Context, source string, messages [][]byte, 
 			}
 		}
 		for _, s := range a.Signals {
-			t.Signals++
-			folded, err := g.takeFrugally(ctx, s)
-			if err != nil {
+			if err := g.takeRecord(ctx, source, s, raw, k, &t); err != nil {
 				k.tellUnrecorded(ctx, s, err)
 				return t, err
-			}
-			if folded {
-				t.Folded++
 			}
 		}
 	}
 	return t, nil
+}
+
+// takeRecord takes in the signal of one record of the message raw, and counts it.
+func (g *Guard) takeRecord(ctx context.Context, source string, s event.Signal, raw []byte, k keeper, t *Taken) error {
+	folded, err := g.takeFrugally(ctx, s)
+	switch {
+	case fault.Is(err, fault.Invalid): // it can be stored today as little as tomorrow
+		t.Poison++
+		return k.Poison(ctx, source, "record "+s.ID+" cannot be stored: "+err.Error(), raw)
+	case err != nil:
+		return err
+	}
+	t.Signals++
+	if folded {
+		t.Folded++
+	}
+	return nil
 }
 
 // maxTogether is how much of rejected records goes into one row.

@@ -15,8 +15,13 @@ import (
 
 // Work takes one message of the work queue. It never lets the queue retry: on
 // a fault that can pass it schedules its own message with a delay and returns
-// nil, because a queue's own retries are over within seconds.
+// nil, because a queue's own retries are over within seconds. Only where that
+// cannot be done does it return an error, as Take does.
 func (g *Guard) Work(ctx context.Context, raw []byte) error {
+	return comeAgain("guard.Work", g.work(ctx, raw))
+}
+
+func (g *Guard) work(ctx context.Context, raw []byte) error {
 	m, err := decodeMessage(raw)
 	if err != nil {
 		return g.Poison(ctx, WorkQueue, err.Error(), raw)
