@@ -60,3 +60,25 @@ func TestAnotherFileIsNotWrittenOver(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a file holds, what is gone on with begins inside it, at the start of a
+// line, and no cluster is left out that is not named before that.
+func FuzzReadEarlier(f *testing.F) {
+	line := `{"cluster":"/subscriptions/s/a","check":"CMK-010","answer":"broken","severity":"high"}` + "\n"
+	for _, s := range []string{line + line, line + strings.ReplaceAll(line, "/a", "/b"), line[:20], "{}\n", "\n", "", line + "nonsense\n", line + `{"cluster":7}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		e, end, err := findings.ReadEarlier(bytes.NewReader(raw))
+		switch {
+		case err != nil:
+			if !fault.Is(err, fault.Invalid) || end != 0 {
+				t.Fatalf("%d, %v", end, err)
+			}
+		case end < 0 || end > int64(len(raw)) || end > 0 && raw[end-1] != '\n':
+			t.Fatalf("goes on at %d of %d", end, len(raw))
+		case end == 0 && e.Worst(risk.Info):
+			t.Fatal("nothing is whole, and yet something is broken")
+		}
+	})
+}

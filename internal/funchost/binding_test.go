@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -100,5 +101,28 @@ func FuzzBindings(f *testing.F) {
 		if _, err := inv.Bytes("b"); err != nil && !errors.Is(err, funchost.ErrShape) {
 			t.Errorf("Bytes of %q: %v", raw, err)
 		}
+	})
+}
+
+// What is taken for an HTTP envelope has a method; what is not says so without a
+// word of the envelope, which holds the caller's token.
+func FuzzRequest(f *testing.F) {
+	const secret = "eyJhbGciOiJub25lIn0.c2VjcmV0"
+	for _, s := range []string{
+		`{"Url":"http://x/api/a","Method":"POST","Query":{"a":"1"},"Headers":{"Authorization":["Bearer ` + secret + `"],"Content-Type":["application/json"]},"Params":{"id":"p"},"Body":"{}"}`,
+		`{"method":"get","url":"","headers":{},"body":{"a":1}}`, `{"Method":7}`, `{"Headers":{"Authorization":"` + secret + `"}}`, `"{\"Method\":\"GET\"}"`, `[]`, ``,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		inv := funchost.Invocation{Data: map[string]json.RawMessage{"req": raw}}
+		r, err := inv.Request("req")
+		switch {
+		case err != nil && (!errors.Is(err, funchost.ErrShape) || strings.Contains(err.Error(), secret)):
+			t.Fatalf("%s: %v", raw, err)
+		case err == nil && (r.Method == "" || r.Method != strings.ToUpper(r.Method)):
+			t.Fatalf("%s: %+v", raw, r)
+		}
+		_ = r.Header("authorization")
 	})
 }

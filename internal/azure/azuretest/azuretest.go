@@ -141,6 +141,17 @@ func Payload(t testing.TB, name string) string {
 	return string(raw)
 }
 
+// Seed gives a fuzz target the documented bodies of the shared payloads, as many
+// as are at hand.
+func Seed(f *testing.F, names ...string) {
+	f.Helper()
+	for _, name := range names {
+		if raw, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "shared", "payloads", "azure", name)); err == nil {
+			f.Add(raw)
+		}
+	}
+}
+
 // JSON answers with a status and a body.
 func JSON(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "application/json")

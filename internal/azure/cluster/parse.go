@@ -77,7 +77,10 @@ func (c *Client) parse(id azureid.Resource, r armresources.GenericResource) (wir
 	if out.CMK, err = c.parseCMK(p.Encryption); err != nil {
 		return wiring.Cluster{}, err
 	}
-	return out, addIdentities(&out, r.Identity)
+	if err := addIdentities(&out, r.Identity); err != nil {
+		return wiring.Cluster{}, err
+	}
+	return out, nil
 }
 
 // kindOf tells the kind from the SKU, for API versions that leave kind out:

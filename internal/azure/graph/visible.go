@@ -121,20 +121,26 @@ func matchAny(patterns []string, action string) bool {
 	return false
 }
 
-// match compares with * as any run of characters, slashes included.
+// match compares with * as any run of characters, slashes included. Each part
+// between two stars is taken at its first place, so that no pattern costs more than
+// the text is long: a role may hold as many stars as its maker likes.
 func match(pattern, s string) bool {
-	head, tail, wild := strings.Cut(pattern, "*")
-	if !wild {
+	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
 		return pattern == s
 	}
-	rest, ok := strings.CutPrefix(s, head)
-	if !ok {
+	s, ok := strings.CutPrefix(s, parts[0])
+	last := parts[len(parts)-1]
+	if !ok || !strings.HasSuffix(s, last) {
 		return false
 	}
-	for i := 0; i <= len(rest); i++ {
-		if match(tail, rest[i:]) {
-			return true
+	s = strings.TrimSuffix(s, last)
+	for _, part := range parts[1 : len(parts)-1] {
+		at := strings.Index(s, part)
+		if at < 0 {
+			return false
 		}
+		s = s[at+len(part):]
 	}
-	return false
+	return true
 }

@@ -69,8 +69,11 @@ func readPart(r io.Reader) part {
 	}
 	defer resp.Body.Close()
 	p := part{status: resp.StatusCode, etag: resp.Header.Get("ETag")}
-	if p.status < 400 {
+	switch {
+	case p.status >= 200 && p.status < 300:
 		return p
+	case p.status < 400 || p.status > 599: // no operation is answered so: neither done nor refused for sure
+		return part{status: http.StatusInternalServerError, code: "unreadable answer"}
 	}
 	var odata struct {
 		Error struct {
