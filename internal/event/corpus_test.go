@@ -3,6 +3,7 @@ package event
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"maps"
 	"os"
@@ -32,8 +33,8 @@ func corpus() []sample {
 		}
 		_ = filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 			name, relErr := filepath.Rel(root, file)
-			if err != nil || relErr != nil || d.IsDir() || strings.HasSuffix(name, ".md") || strings.HasPrefix(name, "fuzz") {
-				return nil
+			if d == nil || d.IsDir() || strings.HasSuffix(name, ".md") || strings.HasPrefix(name, "fuzz") {
+				return errors.Join(err, relErr)
 			}
 			if raw, err := os.ReadFile(file); err == nil {
 				out = append(out, sample{filepath.ToSlash(name), raw})
