@@ -82,7 +82,7 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL, Watch: guard.Watch{Beats: true},
 		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
 	}
-	problems = append(problems, more...)
+	problems = appendProblem(append(problems, more...), heartbeatOf(g, pol, p.Env))
 	if g.People, err = peopleSeal(s); err != nil {
 		problems = append(problems, err.Error())
 	}

@@ -85,6 +85,7 @@ var edges = map[string]string{
 	"internal/risk":                         "internal/azureid internal/event internal/wiring",
 	"internal/risk/risktest":                "internal/azureid internal/wiring",
 	"internal/azure/graph/print":            "internal/azure/graph",
+	"internal/heartbeat":                    "internal/fault",
 	"internal/impact":                       "internal/azureid internal/risk internal/wiring",
 	"internal/redact":                       "",
 	"internal/self":                         "internal/event internal/risk",

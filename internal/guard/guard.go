@@ -62,7 +62,7 @@ type Sequencer interface {
 	Fold(ctx context.Context) (journal.Checkpoint, error)
 }
 
-// Guard is the path with its parts. All fields are required but Observe. It is
+// Guard is the path with its parts. All fields are required but Observe and Watcher. It is
 // used by its pointer.
 type Guard struct {
 	Cloud     azureid.Cloud
@@ -83,7 +83,9 @@ type Guard struct {
 	People    approval.Seal          // seals what people decide
 	// Reconcile is how often every key is looked at, event or no event; 0: never.
 	Reconcile time.Duration
-	Watch     Watch // of ourselves
+	Watcher   Watcher       // nil: there is none
+	PingEvery time.Duration // how often the Watcher wants to hear of us
+	Watch     Watch         // of ourselves
 	Now       func() time.Time
 	NewID     func() string
 

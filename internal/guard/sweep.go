@@ -31,11 +31,13 @@ const (
 // Sweep picks up what was left behind: signals stored but never queued, saga
 // steps whose message was lost, messages that the host gave up, alerts due,
 // entries unsealed, and what was told while nothing could be recorded. It looks
-// after ourselves, and ends with a heartbeat.
+// after ourselves, and ends with a heartbeat: a row of ours, and, if all went well,
+// a call to the external watcher.
 func (g *Guard) Sweep(ctx context.Context) error {
 	began := g.Now()
 	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx), g.requeueSagas(ctx), g.drainPoison(ctx), g.reconcile(ctx), g.watchSelf(ctx), g.Tend(ctx))
 	err = errors.Join(err, g.beat(ctx, began, err))
+	g.ping(ctx, err)
 	var unrecorded *recordError
 	if errors.As(err, &unrecorded) {
 		g.tellUnrecorded(ctx, event.Signal{}, err)

@@ -118,6 +118,7 @@ func TestTheDocumentedExample(t *testing.T) {
 	want.Limits = Limits{Risk: limits, MinVersionAge: 7 * day, RotationsPerDay: 10, ConsumersPerRun: 20, RotationDueGuard: 7 * day,
 		MinBetween: 10 * time.Minute, FailuresPerDay: 3, ConsumersPerHour: 50, ConsumersPerDay: 200, ReconcileEvery: time.Hour, RampStep: 15 * time.Minute}
 	want.Approvals, want.ErasableKeys = Approvals{Persons: 2, ValidFor: day}, []string{"kv-tenants/*"}
+	want.Heartbeat = &Heartbeat{SecretRef: "CMKGUARD_HEARTBEAT_URL", Every: 5 * time.Minute}
 	want.Declared = Declared{Rotation: Rotation{RotateAfter: "P365D", ExpiryTime: "P2Y", NotifyBefore: "P30D"}}
 	want.Runbooks = "https://wiki.example.com/cmk#"
 	want.Exemptions = []Exemption{{
@@ -126,7 +127,7 @@ func TestTheDocumentedExample(t *testing.T) {
 	}}
 	opts := cmp.Options{
 		cmpopts.IgnoreUnexported(Policy{}), cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() }), cmpopts.IgnoreFields(Rule{}, "Line"), cmpopts.IgnoreFields(Exemption{}, "Line"),
-		cmpopts.IgnoreFields(Channel{}, "Line"), cmpopts.IgnoreFields(Route{}, "Line"),
+		cmpopts.IgnoreFields(Channel{}, "Line"), cmpopts.IgnoreFields(Route{}, "Line"), cmpopts.IgnoreFields(Heartbeat{}, "Line"),
 	}
 	if diff := cmp.Diff(want, got, opts); diff != "" {
 		t.Errorf("policy (-want +got):\n%s", diff)

@@ -57,6 +57,7 @@ func (r reader) root(n node) {
 		"freeze":               note("freeze", r.freezes),
 		"channels":             note("channels", r.channels),
 		"alerts":               note("alerts", r.alerts),
+		"heartbeat":            note("heartbeat", r.heartbeat),
 	})
 	if seen == nil {
 		return
