@@ -41,9 +41,17 @@ func (r *Report) problem(entry int64, format string, args ...any) {
 // checkpoint's signature and root, and the numbering of each partition. state
 // may be nil; with it, pending entries are counted and a log that was cut
 // behind the sequencer's back is seen.
+//
+// What is sealed while this reads is left out, not misread: the sequencer writes
+// entries, hashes, checkpoint and its row in this order, and they are read in the
+// other.
 func Verify(ctx context.Context, log store.Log, state store.State, v note.Verifier, o VerifyOptions) (Report, error) {
 	var r Report
-	audit, err := series{log, "audit"}.readFrom(ctx, 0)
+	st, err := readSealed(ctx, &r, state)
+	if err != nil {
+		return r, err
+	}
+	notes, err := series{log, "checkpoints"}.readFrom(ctx, 0)
 	if err != nil {
 		return r, err
 	}
@@ -51,7 +59,7 @@ func Verify(ctx context.Context, log store.Log, state store.State, v note.Verifi
 	if err != nil {
 		return r, err
 	}
-	notes, err := series{log, "checkpoints"}.readFrom(ctx, 0)
+	audit, err := series{log, "audit"}.readFrom(ctx, 0)
 	if err != nil {
 		return r, err
 	}
@@ -75,7 +83,7 @@ func Verify(ctx context.Context, log store.Log, state store.State, v note.Verifi
 	}
 	r.Unsealed = int(max(0, r.Size-signed))
 	if state != nil {
-		if err := checkState(ctx, &r, state, signed); err != nil {
+		if err := checkState(ctx, &r, state, st, signed); err != nil {
 			return r, err
 		}
 	}
@@ -137,15 +145,19 @@ func checkSequence(r *Report, lines [][]byte) {
 	}
 }
 
-func checkState(ctx context.Context, r *Report, state store.State, signed int64) error {
-	row, ok, err := state.Get(ctx, sequencerPartition, stateRow)
-	if err != nil {
-		return err
+// readSealed returns the sequencer's row; the zero value without a state.
+func readSealed(ctx context.Context, r *Report, state store.State) (st sealed, err error) {
+	if state == nil {
+		return st, nil
 	}
-	var st sealed
-	if ok && json.Unmarshal(row.Value, &st) != nil {
+	row, ok, err := state.Get(ctx, sequencerPartition, stateRow)
+	if err == nil && ok && json.Unmarshal(row.Value, &st) != nil {
 		r.problem(-1, "the sequencer's row is not readable")
 	}
+	return st, err
+}
+
+func checkState(ctx context.Context, r *Report, state store.State, st sealed, signed int64) error {
 	if st.Signed > signed {
 		r.problem(-1, "the sequencer signed %d entries, the checkpoints cover %d", st.Signed, signed)
 	}
