@@ -97,7 +97,7 @@ func (s *Sim) body(id azureid.Resource) (map[string]any, *armError) {
 	case typeDatabase:
 		parent, _, _ := strings.Cut(id.Key(), "/databases/")
 		if c, ok := s.clusters[parent]; ok && strings.EqualFold(id.Name(), "default") {
-			return databaseBody(c), nil
+			return s.databaseBody(c), nil
 		}
 	case azureid.TypeVault:
 		if v := s.vaultByID(id); v != nil && !v.Deleted {

@@ -109,7 +109,7 @@ func (s *Sim) defaultDocument(path string) (any, bool) {
 		return map[string]any{"name": "KeyVaults", "properties": map[string]any{"pricingTier": "Free"}}, true
 	case last == "databases":
 		if c, ok := s.clusters[parent]; ok {
-			return map[string]any{"value": []any{databaseBody(c)}}, true
+			return map[string]any{"value": []any{s.databaseBody(c)}}, true
 		}
 	case last == "keys" || last == "secrets":
 		for _, v := range s.vaults {

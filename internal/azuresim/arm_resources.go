@@ -60,16 +60,29 @@ func (s *Sim) identityMap(c *Cluster) map[string]any {
 	return map[string]any{"type": "UserAssigned", "userAssignedIdentities": all}
 }
 
-func databaseBody(c *Cluster) map[string]any {
-	return map[string]any{
-		"id": c.ID.String() + "/databases/default", "name": "default", "type": "Microsoft.Cache/redisEnterprise/databases",
-		"properties": map[string]any{
-			"clientProtocol": "Encrypted", "port": 10000, "clusteringPolicy": "OSSCluster", "evictionPolicy": "NoEviction",
-			"provisioningState": "Succeeded", "resourceState": "Running", "redisVersion": "7.4", "accessKeysAuthentication": "Disabled",
-			"deferUpgrade": "NotDeferred", "modules": []any{},
-			"persistence": map[string]any{"aofEnabled": false, "rdbEnabled": true, "rdbFrequency": "6h"},
-		},
+func (s *Sim) databaseBody(c *Cluster) map[string]any {
+	props := map[string]any{
+		"clientProtocol": "Encrypted", "port": 10000, "clusteringPolicy": "OSSCluster", "evictionPolicy": "NoEviction",
+		"provisioningState": "Succeeded", "resourceState": "Running", "redisVersion": "7.4", "accessKeysAuthentication": "Disabled",
+		"deferUpgrade": "NotDeferred", "modules": []any{},
+		"persistence": map[string]any{"aofEnabled": false, "rdbEnabled": true, "rdbFrequency": "6h"},
 	}
+	if c.GeoGroup != "" {
+		props["geoReplication"] = s.geoReplication(c.GeoGroup)
+	}
+	return map[string]any{"id": c.ID.String() + "/databases/default", "name": "default", "type": "Microsoft.Cache/redisEnterprise/databases", "properties": props}
+}
+
+// geoReplication lists every database of the group, a database's own included
+// (REST reference, Databases - Get, sample of an active geo-replicated database).
+func (s *Sim) geoReplication(group string) map[string]any {
+	linked := []any{}
+	for _, id := range slices.Sorted(maps.Keys(s.clusters)) {
+		if c := s.clusters[id]; strings.EqualFold(c.GeoGroup, group) {
+			linked = append(linked, map[string]any{"id": c.ID.String() + "/databases/default", "state": "Linked"})
+		}
+	}
+	return map[string]any{"groupNickname": group, "linkedDatabases": linked}
 }
 
 // vaultBody is a vault of API version 2026-02-01. A switch that was never

@@ -103,6 +103,7 @@ type Cluster struct {
 	Identities        []azureid.Resource
 	CMK               *CMK
 	Operation         *Operation
+	GeoGroup          string // of active geo-replication; "": none
 
 	adopted string // version that it took up by itself
 }

@@ -22,6 +22,7 @@ import (
 
 // picture is everything that one signal led to read, and what it means.
 type picture struct {
+	run      Survey
 	signal   event.Signal
 	now      time.Time
 	wirings  []wiring.Wiring
@@ -123,7 +124,7 @@ func (p *picture) unread() string {
 // touches. It needs no storage.
 func (g *Guard) look(ctx context.Context, run Survey, s event.Signal) *picture {
 	p := &picture{
-		signal: s, now: g.Now(), keys: map[string]keyPicture{},
+		run: run, signal: s, now: g.Now(), keys: map[string]keyPicture{},
 		verdicts: map[event.Subject][]risk.Verdict{}, impact: map[event.Subject][]wiring.Cluster{},
 	}
 	clusters := g.clustersOf(ctx, run, p)

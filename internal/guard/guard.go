@@ -28,6 +28,8 @@ const WorkQueue = "cmkguard-work"
 // Survey reads live state; facts are shared within one survey.
 type Survey interface {
 	Wiring(ctx context.Context, cluster azureid.Resource) wiring.Wiring
+	// Peers lists the other members of the cluster's geo-replication groups.
+	Peers(ctx context.Context, cluster azureid.Resource) wiring.Fact[[]wiring.Peer]
 	Reach
 }
 

@@ -199,6 +199,10 @@ func (g *Guard) storedPlan(ctx context.Context, partition, id string) (earlier, 
 // remedy, in the order of the checks; and, by remedy, why one makes no plan.
 func (g *Guard) wanted(ctx context.Context, p *picture, subject event.Subject) (out []want, lacks map[string]string, err error) {
 	lacks = map[string]string{}
+	add := func(pl plan.Plan, f plan.Facts) {
+		f.Wirings = withPeers(ctx, p.run, pl.Remedy, f.Wirings)
+		out = append(out, want{pl, f})
+	}
 	for _, v := range p.verdicts[subject] {
 		if v.Answer != risk.Broken || slices.ContainsFunc(out, func(w want) bool { return w.plan.Remedy == v.Remedy }) {
 			continue
@@ -206,12 +210,12 @@ func (g *Guard) wanted(ctx context.Context, p *picture, subject event.Subject) (
 		switch {
 		case v.Remedy == plan.Rotate:
 			if kp, ok := p.keys[subject.ID]; ok && subject.Kind == event.SubjectKey {
-				out = append(out, want{plan.ForRotation(kp.facts, g.Policy.Hash, p.now), kp.facts})
+				add(plan.ForRotation(kp.facts, g.Policy.Hash, p.now), kp.facts)
 			}
 		case v.Remedy == plan.Rewire:
 			// Where somebody pointed the cluster back, its owner is asked first.
 			if f, ok := rewireFacts(p, subject); ok && p.pointedBack[subject.ID] == "" {
-				out = append(out, want{plan.ForRewire(f, g.Policy.Hash, p.now), f})
+				add(plan.ForRewire(f, g.Policy.Hash, p.now), f)
 			}
 		case plan.Repair(v.Remedy):
 			f, ok, err := g.repairFacts(ctx, p, subject, v)
@@ -221,7 +225,7 @@ func (g *Guard) wanted(ctx context.Context, p *picture, subject event.Subject) (
 			pl, why := plan.ForRepair(v.Remedy, subject, f, g.Policy.Hash)
 			switch {
 			case ok && why == "":
-				out = append(out, want{pl, f})
+				add(pl, f)
 			case ok && lacks[v.Remedy] == "":
 				lacks[v.Remedy] = why
 			}

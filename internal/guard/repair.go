@@ -87,11 +87,11 @@ func (g *Guard) stepRepair(ctx context.Context, partition string, s *saga) error
 	if err != nil {
 		return err
 	}
-	ready, err := g.begin(ctx, s, partition, effect.Key, func() (string, bool, error) { return g.regateRepair(ctx, s.Plan) })
+	ready, err := g.begin(ctx, s, partition, effect.Key, func() ([]plan.Ruling, bool, error) { return g.regateRepair(ctx, s.Plan) })
 	if !ready || err != nil {
 		return err
 	}
-	out, err := g.Effects.Step(ctx, effect)
+	out, err := g.stepInGroup(ctx, effect, turnOfRepair(s, partition))
 	if err != nil {
 		return err
 	}
@@ -108,38 +108,43 @@ func (g *Guard) stepRepair(ctx context.Context, partition string, s *saga) error
 
 // regateRepair looks at the subject again: only the very plan that was decided
 // on, wanted still and allowed still, is begun.
-func (g *Guard) regateRepair(ctx context.Context, pl plan.Plan) (held string, read bool, err error) {
+func (g *Guard) regateRepair(ctx context.Context, pl plan.Plan) (rulings []plan.Ruling, read bool, err error) {
 	run := g.Survey()
 	p := g.look(ctx, run, lookAt(pl.Subject, pl.Key))
 	if err := g.addKeys(ctx, run, p); err != nil {
-		return "", false, err
+		return nil, false, err
 	}
 	if err := g.addPointedBack(ctx, p); err != nil {
-		return "", false, err
+		return nil, false, err
 	}
 	list, _, err := g.wanted(ctx, p, pl.Subject)
 	if err != nil {
-		return "", false, err
+		return nil, false, err
 	}
 	read = p.complete && p.unread() == ""
 	at := slices.IndexFunc(list, func(w want) bool { return w.plan.ID == pl.ID })
 	if at < 0 {
-		return "it is no longer wanted, or can no longer be judged", read, nil
+		return stale("it is no longer wanted, or can no longer be judged"), read, nil
 	}
 	was, err := pl.Fingerprint()
 	if err != nil {
-		return "", read, err
+		return nil, read, err
 	}
 	is, err := list[at].plan.Fingerprint()
 	if err != nil || is != was {
-		return "the facts or the policy changed since it was decided", read, err
+		return stale("the facts or the policy changed since it was decided"), read, err
 	}
 	old, err := g.storedPlan(ctx, incident.Partition(pl.Subject), pl.ID)
 	if err != nil {
-		return "", read, err
+		return nil, read, err
 	}
 	in, err := g.inputs(ctx, pl, "", old.plan.Causes, false)
-	return heldText(plan.Gates(list[at].plan, list[at].facts, in)), true, err
+	return plan.Gates(list[at].plan, list[at].facts, in), true, err
+}
+
+// stale is the ruling on a plan whose time is over.
+func stale(reason string) []plan.Ruling {
+	return []plan.Ruling{{Gate: "facts", Answer: plan.Refuse, Reason: reason}}
 }
 
 // lookAt is a look at a subject that no event asked for.

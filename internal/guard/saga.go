@@ -29,6 +29,7 @@ type saga struct {
 	NextAt    time.Time  `json:"nextAt"`
 	Why       string     `json:"why,omitempty"`
 	Waits     int        `json:"waits,omitempty"` // how often it waited for facts that could not be read
+	Group     []string   `json:"group,omitempty"` // other members of the geo-replication groups that it moved in
 	// RetryAt is from when a stopped saga's plan may start again; zero: never.
 	RetryAt time.Time `json:"retryAt"`
 }
@@ -130,7 +131,7 @@ func (g *Guard) runSaga(ctx context.Context, partition, id string, seq int64) ([
 		return touched, err
 	}
 	if s.Phase.over() {
-		return touched, nil
+		return touched, g.lookAtGroup(ctx, s.Group)
 	}
 	return touched, g.send(ctx, message{Kind: kindSaga, Partition: partition, ID: id, Seq: s.Seq}, s.NextAt.Sub(g.Now()))
 }
@@ -143,6 +144,9 @@ func (g *Guard) afterStep(ctx context.Context, s saga, before phase, etag string
 		// finds the signal taken, and no incident stays open for want of a look.
 		if err := g.takeSignal(ctx, g.recheck(s)); err != nil {
 			return b, asRecordError(err)
+		}
+		if err := g.leaveTurns(ctx, s.Plan.ID, ""); err != nil {
+			return b, err
 		}
 		if err := g.endAction(ctx, s); err != nil {
 			return b, err
@@ -197,7 +201,7 @@ func (g *Guard) stepSaga(ctx context.Context, partition string, s *saga) error {
 	if s.Phase == phaseRotate {
 		return g.stepRotate(ctx, partition, s)
 	}
-	return g.stepFollow(ctx, s)
+	return g.stepFollow(ctx, partition, s)
 }
 
 func (g *Guard) paused() string {

@@ -23,11 +23,11 @@ const adoptionSlack = 30 * time.Minute
 // attempt, then runs the effect.
 func (g *Guard) stepRotate(ctx context.Context, partition string, s *saga) error {
 	effect := rotate.Effect(g.Vault, s.Plan, partition)
-	ready, err := g.begin(ctx, s, partition, effect.Key, func() (string, bool, error) { return g.regate(ctx, s.Plan) })
+	ready, err := g.begin(ctx, s, partition, effect.Key, func() ([]plan.Ruling, bool, error) { return g.regate(ctx, s.Plan) })
 	if !ready || err != nil {
 		return err
 	}
-	out, err := g.Effects.Step(ctx, effect)
+	out, err := g.stepInGroup(ctx, effect, turnOfRotation(s, partition, g.Policy.Limits.Risk.AdoptionWait))
 	if err != nil {
 		return err
 	}
@@ -47,17 +47,20 @@ func (g *Guard) stepRotate(ctx context.Context, partition string, s *saga) error
 // already, or the gates, asked on fresh facts, allow it and that is written down.
 // What holds it may be what another worker has just begun for the same plan: then it
 // is brought to its end, not stopped.
-func (g *Guard) begin(ctx context.Context, s *saga, partition, key string, regate func() (held string, read bool, err error)) (ready bool, err error) {
+func (g *Guard) begin(ctx context.Context, s *saga, partition, key string, regate func() (rulings []plan.Ruling, read bool, err error)) (ready bool, err error) {
 	begun, err := remedy.Begun(ctx, g.State, partition, key)
 	if begun || err != nil {
 		return begun, err
 	}
-	held, read, err := regate()
+	rulings, read, err := regate()
+	held := heldText(rulings)
 	switch {
-	case err != nil || g.waitToRead(s, held, read):
+	case err != nil:
 		return false, err
 	case held == "":
 		return true, g.beginAction(ctx, s.Plan)
+	case g.waitToRead(s, held, read) || g.waitForTurn(s, rulings, held):
+		return false, nil
 	}
 	if begun, err = remedy.Begun(ctx, g.State, partition, key); begun || err != nil {
 		return begun, err
@@ -72,7 +75,7 @@ const maxWaits = 12
 
 // waitToRead puts the step off where what holds it is that nothing could be read.
 func (g *Guard) waitToRead(s *saga, held string, read bool) bool {
-	if held == "" || read || s.Waits >= maxWaits {
+	if read || s.Waits >= maxWaits {
 		return false
 	}
 	s.Waits++
@@ -80,20 +83,37 @@ func (g *Guard) waitToRead(s *saga, held string, read bool) bool {
 	return true
 }
 
-// regate asks the gates on fresh facts; read is false if facts were missing.
-func (g *Guard) regate(ctx context.Context, p plan.Plan) (held string, read bool, err error) {
-	facts, err := g.keyFacts(ctx, g.Survey(), p.Key)
-	if err != nil {
-		return "", false, err
+// waitForTurn puts the step off where another member of a geo-replication group is on
+// the way: its end is waited for, and is nobody's fault.
+func (g *Guard) waitForTurn(s *saga, rulings []plan.Ruling, held string) bool {
+	for _, r := range plan.Holding(rulings) {
+		if r.Gate != plan.GateGroup {
+			return false
+		}
 	}
+	s.NextAt, s.Why = g.Now().Add(turnOfGroup).UTC(), "waits for its turn: "+clip(held, 500)
+	return true
+}
+
+// turnOfGroup is how often a plan asks whether its turn has come.
+const turnOfGroup = 5 * time.Minute
+
+// regate asks the gates on fresh facts; read is false if facts were missing.
+func (g *Guard) regate(ctx context.Context, p plan.Plan) (rulings []plan.Ruling, read bool, err error) {
+	run := g.Survey()
+	facts, err := g.keyFacts(ctx, run, p.Key)
+	if err != nil {
+		return nil, false, err
+	}
+	facts.Wirings = withPeers(ctx, run, p.Remedy, facts.Wirings)
 	read = facts.Versions.State != wiring.NotRead && facts.Versions.State != wiring.Unreadable && len(facts.Wirings) > 0
 	fresh := plan.ForRotation(facts, p.PolicyHash, p.Created)
 	old, err := g.storedPlan(ctx, keyPartition(p.Key), p.ID)
 	if err != nil {
-		return "", read, err
+		return nil, read, err
 	}
 	in, err := g.inputs(ctx, fresh, "", old.plan.Causes, false)
-	return heldText(plan.Gates(fresh, facts, in)), read, err
+	return plan.Gates(fresh, facts, in), read, err
 }
 
 // released leaves out that a cluster's move waits for an approval, where people
@@ -118,7 +138,7 @@ func heldText(rs []plan.Ruling) string {
 // themselves are watched side by side, the others are moved one after another,
 // the first being the canary. The first failure stops the rest on the old,
 // enabled version.
-func (g *Guard) stepFollow(ctx context.Context, s *saga) error {
+func (g *Guard) stepFollow(ctx context.Context, own string, s *saga) error {
 	next, moving := time.Time{}, false
 	for i := range s.Followers {
 		f := &s.Followers[i]
@@ -129,7 +149,7 @@ func (g *Guard) stepFollow(ctx context.Context, s *saga) error {
 		if patch && moving {
 			continue // one cluster at a time
 		}
-		out, err := g.stepFollower(ctx, s, f, patch)
+		out, err := g.stepFollower(ctx, own, s, f, patch)
 		if err != nil {
 			return err
 		}
@@ -138,6 +158,9 @@ func (g *Guard) stepFollow(ctx context.Context, s *saga) error {
 			f.Done, f.By = true, "rewired"
 			if !patch {
 				f.By = "adopted"
+			}
+			if err := g.leaveTurns(ctx, s.Plan.ID, strings.ToLower(f.Cluster)); err != nil {
+				return err
 			}
 		case remedy.Failed:
 			s.stop(fmt.Sprintf("%s: %s; it and the clusters after it stay on the old version, which is still enabled", f.Cluster, out.Why), out.At)
@@ -158,7 +181,7 @@ func (g *Guard) stepFollow(ctx context.Context, s *saga) error {
 	return nil
 }
 
-func (g *Guard) stepFollower(ctx context.Context, s *saga, f *follower, patch bool) (remedy.Outcome, error) {
+func (g *Guard) stepFollower(ctx context.Context, own string, s *saga, f *follower, patch bool) (remedy.Outcome, error) {
 	id, err := azureid.ParseResource(f.Cluster)
 	if err != nil {
 		return remedy.Outcome{}, err
@@ -187,7 +210,7 @@ func (g *Guard) stepFollower(ctx context.Context, s *saga, f *follower, patch bo
 			}
 		}
 	}
-	return g.Effects.Step(ctx, effect)
+	return g.stepInGroup(ctx, effect, groupTurn{s, own, []azureid.Resource{id}, groupTime})
 }
 
 // watchAdoption only reads: the service moves the cluster by itself.
@@ -214,7 +237,7 @@ func (g *Guard) regateRewire(ctx context.Context, id azureid.Resource, own plan.
 	if w.Key().Equal(to) {
 		return "", nil // adopted meanwhile: the effect will see it
 	}
-	facts.Key, facts.To, facts.Cluster, facts.Wirings = w.Key(), to, w.Cluster.Value, []wiring.Wiring{w}
+	facts.Key, facts.To, facts.Cluster, facts.Wirings = w.Key(), to, w.Cluster.Value, withPeers(ctx, run, plan.Rewire, []wiring.Wiring{w})
 	p := plan.ForRewire(facts, g.Policy.Hash, g.Now())
 	in, err := g.inputs(ctx, p, own.ID, nil, false)
 	if err != nil {
@@ -222,6 +245,10 @@ func (g *Guard) regateRewire(ctx context.Context, id azureid.Resource, own plan.
 	}
 	rulings := plan.Gates(p, facts, in)
 	if own.Remedy == plan.Rotate {
+		// It is under way: two that began side by side would wait for each other. Its
+		// turn, and how the other members are, is asked before anything is sent, and a
+		// failure there stops it.
+		rulings = slices.DeleteFunc(rulings, func(r plan.Ruling) bool { return r.Gate == plan.GateGroup || r.Gate == plan.GateGroupHealth })
 		rulings, err = g.released(ctx, own, rulings)
 	}
 	return heldText(rulings), err

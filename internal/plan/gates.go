@@ -88,6 +88,9 @@ func Gates(p Plan, f Facts, in Inputs) []Ruling {
 	default:
 		list = append(list, gateConsumers, gateFollow, gateProvenance)
 	}
+	if Moves(p.Remedy) {
+		list = append(list, gateGroup, gateGroupHealth)
+	}
 	out := make([]Ruling, 0, len(list)+5)
 	for _, g := range list {
 		out = append(out, g(p, f, in))

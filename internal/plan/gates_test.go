@@ -20,6 +20,7 @@ var now = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 func world(t *testing.T) (plan.Facts, plan.Inputs) {
 	t.Helper()
 	w := risktest.Healthy(now)
+	w.Posture.Peers = wiring.Read([]wiring.Peer{}, "arm GET databases", now)
 	pol := policy.Default()
 	pol.Remedies = map[string]policy.Mode{plan.Rotate: policy.Auto, plan.Rewire: policy.Auto}
 	f := plan.Facts{

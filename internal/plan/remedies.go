@@ -40,3 +40,13 @@ func ByItself(remedy string) bool { return Ceilings()[remedy] == policy.Auto }
 func Repair(remedy string) bool {
 	return remedy != Rotate && remedy != Rewire && Ceilings()[remedy] != ""
 }
+
+// Moves reports whether the remedy changes a cluster or, with a new version that a
+// managed cache takes up by itself, leads to that.
+func Moves(remedy string) bool {
+	switch remedy {
+	case Rotate, Rewire, RollBackDowngrade, AttachIdentity:
+		return true
+	}
+	return false
+}

@@ -90,6 +90,16 @@ func (c Cluster) Running() bool {
 	return strings.EqualFold(c.ProvisioningState, "Succeeded") && strings.EqualFold(c.ResourceState, "Running")
 }
 
+// EndedBadly reports whether the cluster came to rest in a state that time alone
+// does not mend.
+func (c Cluster) EndedBadly() bool {
+	switch c.ResourceState {
+	case "CreateFailed", "UpdateFailed", "DeleteFailed", "EnableFailed", "DisableFailed", "Disabled", "ScalingFailed", "Deleting":
+		return true
+	}
+	return false
+}
+
 // Identity is a user-assigned managed identity.
 type Identity struct {
 	ID          azureid.Resource `json:"id"`

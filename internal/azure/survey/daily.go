@@ -13,23 +13,41 @@ import (
 // readDatabases reads the cluster's databases and, where they are geo-replicated,
 // the other members with their vaults' locations.
 func (r *Run) readDatabases(ctx context.Context, w *wiring.Wiring) {
-	w.Posture.Databases = r.around.bases.once(w.ID.Key(), func() wiring.Fact[[]wiring.Database] { return r.src.Around.Parts.Databases(ctx, w.ID) })
-	var peers []wiring.Peer
-	for _, d := range w.Posture.Databases.Value {
-		for _, id := range d.Linked {
-			if id.Equal(w.ID) || slices.ContainsFunc(peers, func(p wiring.Peer) bool { return p.ID.Equal(id) }) {
-				continue
-			}
-			p := wiring.Peer{ID: id, Cluster: r.cluster(ctx, id)}
-			if c := p.Cluster.Value.CMK; p.Cluster.OK() && c != nil && !c.Key.IsZero() {
-				p.VaultLocation = part(r.vault(ctx, c.Key.Host), func(v wiring.Vault) string { return v.Location })
-			}
-			peers = append(peers, p)
+	w.Posture.Databases = r.databases(ctx, w.ID)
+	w.Posture.Peers = r.Peers(ctx, w.ID)
+	for i, p := range w.Posture.Peers.Value {
+		if c := p.Cluster.Value.CMK; p.Cluster.OK() && c != nil && !c.Key.IsZero() {
+			w.Posture.Peers.Value[i].VaultLocation = part(r.vault(ctx, c.Key.Host), func(v wiring.Vault) string { return v.Location })
 		}
 	}
-	if w.Posture.Databases.OK() {
-		w.Posture.Peers = wiring.Read(peers, "arm GET of the linked clusters", r.now())
+}
+
+func (r *Run) databases(ctx context.Context, cluster azureid.Resource) wiring.Fact[[]wiring.Database] {
+	return r.around.bases.once(cluster.Key(), func() wiring.Fact[[]wiring.Database] { return r.src.Around.Parts.Databases(ctx, cluster) })
+}
+
+// Peers reads the other members of the cluster's geo-replication groups, each by a
+// GET of its own. A cluster that is not geo-replicated has none; where its
+// databases cannot be read the list is unreadable, never empty.
+func (r *Run) Peers(ctx context.Context, cluster azureid.Resource) wiring.Fact[[]wiring.Peer] {
+	const call = "arm GET databases, then GET of the linked clusters"
+	if r.src.Around == nil {
+		return wiring.Failed[[]wiring.Peer](call, r.now(), "this survey does not read databases")
 	}
+	all := r.databases(ctx, cluster)
+	if !all.OK() {
+		return wiring.Failed[[]wiring.Peer](all.Call, all.At, all.Why)
+	}
+	peers := []wiring.Peer{}
+	for _, d := range all.Value {
+		for _, id := range d.Linked {
+			if id.Equal(cluster) || slices.ContainsFunc(peers, func(p wiring.Peer) bool { return p.ID.Equal(id) }) {
+				continue
+			}
+			peers = append(peers, wiring.Peer{ID: id, Cluster: r.cluster(ctx, id)})
+		}
+	}
+	return wiring.Read(peers, call, r.now())
 }
 
 func (r *Run) readPolicy(ctx context.Context, w *wiring.Wiring) {

@@ -10,6 +10,7 @@ import (
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/azuresim"
 	"cmkguard/internal/risk"
+	"cmkguard/internal/wiring"
 )
 
 // one asks one check of the estate, read to the daily depth, after Resource
@@ -30,10 +31,9 @@ func (e *estate) north(location string) {
 	id := azureid.MustResource(uami)
 	e.sim.AddCluster(azuresim.Cluster{ID: peer, Kind: "v2", SKU: "Balanced_B10", Location: "North Europe", Identities: []azureid.Resource{id},
 		CMK: &azuresim.CMK{IdentityType: "userAssignedIdentity", IdentityID: id, KeyURL: k.String()}})
-	link := func(id azureid.Resource) object { return object{"id": id.String() + "/databases/default"} }
-	e.sim.SetDocument(orders().String()+"/databases", value(object{"name": "default", "properties": object{
-		"persistence":    object{"rdbEnabled": true},
-		"geoReplication": object{"groupNickname": "orders", "linkedDatabases": []any{link(orders()), link(peer)}}}}))
+	for _, id := range []azureid.Resource{orders(), peer} {
+		e.sim.ChangeCluster(id, func(c *azuresim.Cluster) { c.GeoGroup = "orders" })
+	}
 }
 
 func TestMembersOfAGeoReplicationGroup(t *testing.T) {
@@ -56,6 +56,31 @@ func TestMembersOfAGeoReplicationGroup(t *testing.T) {
 		Times: 1, Mode: azuresim.Refuse, Status: 403, Code: "AuthorizationFailed"})
 	if v := other.one("CMK-065"); v.Answer != risk.Unknown || !strings.Contains(v.Why, "orders-north could not be read") {
 		t.Errorf("%s: %s", v.Answer, v.Why)
+	}
+}
+
+// Peers is what is read right before a member is moved: from either side, and never
+// an empty list where nothing could be read.
+func TestPeersOfAMember(t *testing.T) {
+	t.Parallel()
+	e := newEstate(t)
+	peers := func(id azureid.Resource) wiring.Fact[[]wiring.Peer] {
+		return e.survey.Run().Peers(context.Background(), id)
+	}
+	if f := peers(orders()); !f.OK() || len(f.Value) != 0 {
+		t.Fatalf("not geo-replicated: %+v", f)
+	}
+	e.north("northeurope")
+	north := azureid.MustResource(base + "Microsoft.Cache/redisEnterprise/orders-north")
+	for id, other := range map[azureid.Resource]azureid.Resource{orders(): north, north: orders()} {
+		if f := peers(id); !f.OK() || len(f.Value) != 1 || !f.Value[0].ID.Equal(other) || !f.Value[0].Cluster.Value.Running() {
+			t.Errorf("peers of %s: %+v", id.Name(), f)
+		}
+	}
+	e.sim.Inject(azuresim.Fault{Method: "GET", Path: "/subscriptions/*/resourceGroups/*/providers/Microsoft.Cache/redisEnterprise/*/databases",
+		Times: 1, Mode: azuresim.Refuse, Status: 403, Code: "AuthorizationFailed"})
+	if f := peers(orders()); f.State != wiring.Unreadable {
+		t.Errorf("refused: %+v", f)
 	}
 }
 

@@ -75,7 +75,7 @@ func Look(ctx context.Context, cl Clusters, id azureid.Resource, from, to azurei
 		return remedy.Sight{Stop: "the cluster no longer uses a customer-managed key"}, c, nil
 	case c.CMK.Key.Equal(to) && c.Running():
 		return remedy.Sight{Done: true, Result: to.Version}, c, nil
-	case settledBadly(c):
+	case c.EndedBadly():
 		return remedy.Sight{Stop: "the cluster is " + c.ResourceState + " (provisioning " + c.ProvisioningState + ")"}, c, nil
 	case !c.Running():
 		return remedy.Sight{Busy: "the cluster is " + c.ResourceState + " (provisioning " + c.ProvisioningState + ")"}, c, nil
@@ -83,12 +83,4 @@ func Look(ctx context.Context, cl Clusters, id azureid.Resource, from, to azurei
 		return remedy.Sight{Stop: "the cluster was pointed at " + c.CMK.KeyURL + " by somebody else"}, c, nil
 	}
 	return remedy.Sight{}, c, nil
-}
-
-func settledBadly(c wiring.Cluster) bool {
-	switch c.ResourceState {
-	case "CreateFailed", "UpdateFailed", "DeleteFailed", "EnableFailed", "DisableFailed", "Disabled", "ScalingFailed", "Deleting":
-		return true
-	}
-	return false
 }
