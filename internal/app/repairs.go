@@ -8,6 +8,7 @@ import (
 	"cmkguard/internal/azure/access"
 	"cmkguard/internal/azure/cloud"
 	"cmkguard/internal/azure/cluster"
+	"cmkguard/internal/azure/ears"
 	"cmkguard/internal/azure/vault"
 	"cmkguard/internal/guard"
 	"cmkguard/internal/remedy/repairs"
@@ -31,5 +32,9 @@ func repairsAs(p cloud.Profile, cred azcore.TokenCredential, now func() time.Tim
 	if err != nil {
 		return nil, err
 	}
-	return repairs.Over(v, c, a), nil
+	e, err := ears.New(p, cred, now)
+	if err != nil {
+		return nil, err
+	}
+	return repairs.Over(v, c, a, e), nil
 }

@@ -40,6 +40,8 @@ func (s *Sim) serveARM(w http.ResponseWriter, r *http.Request, c *Caller) {
 		s.serveGraph(w, r, c)
 	case i >= 0:
 		s.serveAuthorization(w, r, c, path[:i], path[i+len(authorization):])
+	case strings.Contains(lower, diagnostics+"/"):
+		s.serveSetting(w, r, c, path)
 	case lower == "/subscriptions":
 		s.listSubscriptions(w, c)
 	default:

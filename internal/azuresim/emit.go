@@ -77,13 +77,31 @@ func (s *Sim) eventID() string {
 // emitResource is a ResourceWriteSuccess or ResourceDeleteSuccess of a
 // subscription's topic [D: event-schema-subscriptions].
 func (s *Sim) emitResource(typ, operation, id, caller string) {
-	r := azureid.MustResource(id)
-	s.emitEvent("/subscriptions/"+r.Subscription(), id, "Microsoft.Resources."+typ, map[string]any{
+	s.emitEvent("/subscriptions/"+azureid.MustResource(id).Subscription(), id, "Microsoft.Resources."+typ, s.resourceData(operation, id, caller))
+}
+
+func (s *Sim) resourceData(operation, id, caller string) map[string]any {
+	return map[string]any{
 		"authorization": map[string]any{"scope": id, "action": operation},
 		"claims":        map[string]any{"http://schemas.microsoft.com/identity/claims/objectidentifier": caller},
 		"correlationId": s.eventID(), "operationName": operation, "resourceUri": id, "status": "Succeeded",
-		"subscriptionId": r.Subscription(), "tenantId": s.o.TenantID,
+		"subscriptionId": azureid.MustResource(id).Subscription(), "tenantId": s.o.TenantID,
+	}
+}
+
+// ResourceDeleted composes the event of a deleted resource in the Event Grid schema
+// [D: event-schema-subscriptions].
+func (s *Sim) ResourceDeleted(operation, id string) json.RawMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	raw, err := json.Marshal(map[string]any{
+		"id": s.eventID(), "topic": "/subscriptions/" + azureid.MustResource(id).Subscription(), "subject": id, "dataVersion": "1", "metadataVersion": "1",
+		"eventType": "Microsoft.Resources.ResourceDeleteSuccess", "eventTime": s.clock.Now().UTC().Format(time.RFC3339Nano), "data": s.resourceData(operation, id, person),
 	})
+	if err != nil {
+		return nil // unreachable: plain values
+	}
+	return raw
 }
 
 // audit writes a vault's AuditEvent record [D: Key Vault logging]; the caller's

@@ -75,7 +75,6 @@ func (s *Sim) addConsumers(scope string, vault azureid.Resource, host string, k,
 
 // surround gives a vault its log, its metrics and its event subscription.
 func (s *Sim) surround(scope string, vault azureid.Resource) {
-	type object = map[string]any
 	series := func(name string, p object) object {
 		return object{"name": object{"value": name}, "timeseries": []any{object{"data": []any{p}}}}
 	}

@@ -136,6 +136,9 @@ func (g *Guard) look(ctx context.Context, run Survey, s event.Signal) *picture {
 		if !touches(s, w) {
 			continue
 		}
+		if wide(s) {
+			w = run.Ears(ctx, w, azureid.Resource{})
+		}
 		p.wirings = append(p.wirings, w)
 		g.judge(p, w)
 	}
@@ -221,14 +224,18 @@ func (g *Guard) judge(p *picture, w wiring.Wiring) {
 	}
 }
 
-// asked selects the checks of a look: those of the chain itself always. The sweep's
-// looks, and those before and after something is done, ask more of the same reads.
+// asked selects the checks of a look: those of the chain itself always.
 func asked(s event.Signal) risk.Selection {
-	if s.Kind != event.Recheck {
+	if !wide(s) {
 		return risk.OnSignal()
 	}
-	return risk.OnSignal().Or(risk.Select("CMK-022"))
+	return risk.OnSignal().Or(risk.Select("CMK-022", "CMK-040", "CMK-063"))
 }
+
+// wide reports whether the look also asks what would tell us of the vault, and of
+// the rotation policy what no signal asks: the sweep's looks do, those before and
+// after something is done, and those at what a signal says of our ears.
+func wide(s event.Signal) bool { return s.Kind == event.Recheck || aboutEars(s.Kind) }
 
 func worse(a, b risk.Verdict) bool {
 	rank := map[risk.Answer]int{risk.OK: 0, risk.Unknown: 1, risk.Broken: 2}

@@ -160,7 +160,7 @@ func (g *Guard) record(ctx context.Context, partition string, subject event.Subj
 // Erasure is where the erasure of a key stands, by its record and live state.
 func (g *Guard) Erasure(ctx context.Context, k azureid.Key) (approval.Standing, []approval.Decision, error) {
 	pl := plan.Plan{Subject: event.Subject{Kind: event.SubjectKey, ID: k.ID()}, Key: k}
-	ds, err := g.decisions(ctx, pl, false)
+	ds, err := g.decisions(ctx, pl, []azureid.Key{k}, false)
 	if err != nil {
 		return approval.Standing{}, nil, err
 	}

@@ -30,6 +30,9 @@ type Survey interface {
 	Wiring(ctx context.Context, cluster azureid.Resource) wiring.Wiring
 	// Peers lists the other members of the cluster's geo-replication groups.
 	Peers(ctx context.Context, cluster azureid.Resource) wiring.Fact[[]wiring.Peer]
+	// Ears adds what would tell us of the wiring's vault; topic is the system topic
+	// that it should have, or zero.
+	Ears(ctx context.Context, w wiring.Wiring, topic azureid.Resource) wiring.Wiring
 	Reach
 }
 

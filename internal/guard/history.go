@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"cmkguard/internal/alert"
 	"cmkguard/internal/approval"
+	"cmkguard/internal/azureid"
 	"cmkguard/internal/fault"
 	"cmkguard/internal/incident"
 	"cmkguard/internal/plan"
@@ -28,14 +30,14 @@ func firstRow(remedy string) string { return "first~" + remedy }
 // inputs are what the gates compare a plan with, read now. own is a plan whose
 // action does not count: the saga that asks for one of its own steps. peek reads
 // only.
-func (g *Guard) inputs(ctx context.Context, pl plan.Plan, own string, causes []string, peek bool) (plan.Inputs, error) {
+func (g *Guard) inputs(ctx context.Context, pl plan.Plan, f plan.Facts, own string, causes []string, peek bool) (plan.Inputs, error) {
 	in := plan.Inputs{Policy: g.Policy, Observe: g.Observe, CanWrite: g.CanWrite, Causes: causes, Now: g.Now()}
 	h, err := g.history(ctx, pl, peek)
 	if err != nil {
 		return in, err
 	}
 	h.Own, in.History = own, &h
-	in.Decisions, err = g.decisions(ctx, pl, peek)
+	in.Decisions, err = g.decisions(ctx, pl, f.Keys(), peek)
 	return in, err
 }
 
@@ -168,14 +170,16 @@ func (g *Guard) breakerAlert(ctx context.Context, s saga) (alert.Alert, bool, er
 	}, true, nil
 }
 
-// decisions returns the genuine decisions on the plan and on its key. One whose
+// decisions returns the genuine decisions on the plan and on the keys. One whose
 // seal is not ours was made by somebody who can write to the storage: it counts
 // for nothing, and people are told.
-func (g *Guard) decisions(ctx context.Context, pl plan.Plan, peek bool) ([]approval.Decision, error) {
+func (g *Guard) decisions(ctx context.Context, pl plan.Plan, keys []azureid.Key, peek bool) ([]approval.Decision, error) {
 	var out []approval.Decision
 	partitions := []string{incident.Partition(pl.Subject)}
-	if k := keyPartition(pl.Key); k != partitions[0] {
-		partitions = append(partitions, k)
+	for _, k := range keys {
+		if at := keyPartition(k); !slices.Contains(partitions, at) {
+			partitions = append(partitions, at)
+		}
 	}
 	for _, partition := range partitions {
 		err := g.each(ctx, partition, "approval~", func(row store.Row) (bool, error) {

@@ -3,6 +3,7 @@ package guard_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,10 +12,21 @@ import (
 	"cmkguard/internal/policy"
 )
 
-// declared is what the worlds' policy says that remedies write.
-func declared() policy.Declared {
-	return policy.Declared{Rotation: policy.Rotation{RotateAfter: "P365D", ExpiryTime: "P2Y", NotifyBefore: "P30D"}}
+// declared is what the worlds' policy says that a remedy writes.
+func declared(remedy string) (d policy.Declared) {
+	switch remedy {
+	case plan.SetRotationPolicy:
+		d.Rotation = policy.Rotation{RotateAfter: "P365D", ExpiryTime: "P2Y", NotifyBefore: "P30D"}
+	case plan.RestoreDiagnostics:
+		d.Diagnostics = policy.Diagnostics{Name: "cmkguard", Workspace: workspace, HubRule: hubRule, Hub: "logs"}
+	}
+	return d
 }
+
+const (
+	workspace = root + "Microsoft.OperationalInsights/workspaces/log"
+	hubRule   = root + "Microsoft.EventHub/namespaces/eh/authorizationRules/send"
+)
 
 // losses are what a policy may have mended without a person: nobody's no.
 func losses() map[string]revocation {
@@ -23,7 +35,21 @@ func losses() map[string]revocation {
 			revoke: func(w *world) { w.rotation(azuresim.Rotation{}) }, check: "CMK-021", remedy: plan.SetRotationPolicy,
 			back: func(w *world) bool { return w.rotationText() == "P2Y [{Rotate P365D } {Notify  P30D}]" },
 		},
+		"no audit log": {
+			revoke: func(w *world) {}, check: "CMK-040", remedy: plan.RestoreDiagnostics, back: (*world).audited,
+		},
 	}
+}
+
+// audited reports whether the vault's setting is as the policy declares it.
+func (w *world) audited() bool {
+	for _, s := range w.sim.Diagnostics(host) {
+		p, _ := s["properties"].(map[string]any)
+		if s["name"] == "cmkguard" {
+			return p["workspaceId"] == workspace && p["eventHubAuthorizationRuleId"] == hubRule && p["eventHubName"] == "logs" && strings.Contains(fmt.Sprint(p["logs"]), "AuditEvent")
+		}
+	}
+	return false
 }
 
 func (w *world) rotation(r azuresim.Rotation) {
@@ -35,10 +61,11 @@ func (w *world) rotationText() string {
 	return fmt.Sprint(r.ExpiryTime, " ", r.Actions)
 }
 
-// young is a world whose key is far from any rotation.
-func young(t *testing.T, change func(*setup)) *world {
+// young is a world whose key is far from any rotation, with what the policy declares
+// for one remedy.
+func young(t *testing.T, remedy string, change func(*setup)) *world {
 	t.Helper()
-	o := setup{kind: "v1", created: 30 * 24 * time.Hour, loosest: true, declare: declared()}
+	o := setup{kind: "v1", created: 30 * 24 * time.Hour, loosest: true, declare: declared(remedy)}
 	if change != nil {
 		change(&o)
 	}
@@ -53,10 +80,9 @@ func TestLossesAreMendedOnce(t *testing.T) {
 	for name, r := range losses() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := young(t, nil)
-			w.g.Reconcile = time.Hour
+			w := young(t, r.remedy, nil)
 			r.revoke(w)
-			w.hint()
+			w.look()
 			w.run(4)
 			if !r.back(w) || w.changes() != 1 {
 				t.Fatalf("mended: %v, %d changes", r.back(w), w.changes())
@@ -86,7 +112,7 @@ func TestSoundPartsOfARotationPolicyStay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := young(t, func(o *setup) { o.azure.DefaultNotify = name == "an expiry alone" })
+			w := young(t, plan.SetRotationPolicy, func(o *setup) { o.azure.DefaultNotify = name == "an expiry alone" })
 			if c.have.ExpiryTime == "P1Y" { // as if made under it
 				w.sim.ChangeVersion(w.key, func(v *azuresim.Version) { at := v.Created.AddDate(1, 0, 0); v.Expires = &at })
 			}
@@ -122,7 +148,7 @@ func TestARotationPolicyIsHeldLikeARotation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := young(t, nil)
+			w := young(t, plan.SetRotationPolicy, nil)
 			w.rotation(azuresim.Rotation{})
 			c.change(w)
 			w.hint()
@@ -149,7 +175,7 @@ func TestARotationPolicyWhoseAnswerLies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := young(t, nil)
+			w := young(t, plan.SetRotationPolicy, nil)
 			w.rotation(azuresim.Rotation{})
 			f.Method, f.Path, f.Times = http.MethodPut, "/keys/kek/rotationpolicy", 2
 			if f.Mode != azuresim.Refuse {

@@ -79,7 +79,7 @@ func (g *Guard) planFor(ctx context.Context, p *picture, w want, partition strin
 		return doing{text: old.saga.doing()}, !old.saga.Phase.over(), nil
 	}
 	causes := withCause(old.plan.Causes, p.signal)
-	in, err := g.inputs(ctx, pl, "", causes, false)
+	in, err := g.inputs(ctx, pl, w.facts, "", causes, false)
 	if err != nil {
 		return d, false, err
 	}

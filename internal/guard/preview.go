@@ -66,7 +66,7 @@ func (g *Guard) held(ctx context.Context, w want, partition string, s event.Sign
 	if _, h.SHA256, err = w.plan.Encode(); err != nil {
 		return h, err
 	}
-	in, err := g.inputs(ctx, w.plan, "", h.Causes, true)
+	in, err := g.inputs(ctx, w.plan, w.facts, "", h.Causes, true)
 	if err != nil {
 		return h, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/event"
@@ -37,6 +38,13 @@ func (g *Guard) repairFacts(ctx context.Context, p *picture, subject event.Subje
 	f := p.keys[shows[0].Key().ID()].facts
 	f.Key, f.Wirings = shows[0].Key(), append(shows, others...)
 	f.GrantAtKey, f.Declared = g.Policy.GrantAtKey, g.Policy.Declared
+	if subject.Kind == event.SubjectVault {
+		f.Consumers = consumersOfVault(ctx, p.run, f.Key.Host)
+		f.Key = f.Key.Base()
+		if len(f.Consumers.Clusters) > 0 {
+			f.Key = f.Consumers.Clusters[0].CMK.Key.Base()
+		}
+	}
 	f.Since = p.now
 	row, ok, err := g.get(ctx, incident.Partition(subject), incident.RowKey(v.Check))
 	if err != nil {
@@ -47,6 +55,22 @@ func (g *Guard) repairFacts(ctx context.Context, p *picture, subject event.Subje
 		f.Since = i.Opened
 	}
 	return f, true, nil
+}
+
+// consumersOfVault are the clusters whose key lies at the host, as a list names them,
+// by their key: one order, so that a plan about a vault is the same whichever of its
+// keys was looked at.
+func consumersOfVault(ctx context.Context, run Survey, host string) wiring.Consumers {
+	var out wiring.Consumers
+	var all []wiring.Cluster
+	all, out.Complete, out.Why = run.Keyed(ctx)
+	for _, c := range all {
+		if c.CMK != nil && strings.EqualFold(c.CMK.Key.Host, host) {
+			out.Clusters = append(out.Clusters, c)
+		}
+	}
+	slices.SortStableFunc(out.Clusters, func(a, b wiring.Cluster) int { return strings.Compare(a.CMK.Key.ID(), b.CMK.Key.ID()) })
+	return out
 }
 
 // chainsOf are the chains that have to do with the subject. A key's are those of all
@@ -138,7 +162,7 @@ func (g *Guard) regateRepair(ctx context.Context, pl plan.Plan) (rulings []plan.
 	if err != nil {
 		return nil, read, err
 	}
-	in, err := g.inputs(ctx, pl, "", old.plan.Causes, false)
+	in, err := g.inputs(ctx, pl, list[at].facts, "", old.plan.Causes, false)
 	return plan.Gates(list[at].plan, list[at].facts, in), true, err
 }
 

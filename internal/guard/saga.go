@@ -166,12 +166,16 @@ func (g *Guard) afterStep(ctx context.Context, s saga, before phase, etag string
 	return b, err
 }
 
-// recheck is the signal to judge the saga's key again.
+// recheck is the signal to judge the saga's key again, or the whole vault that it
+// was about.
 func (g *Guard) recheck(s saga) event.Signal {
-	return event.Signal{
-		ID: fmt.Sprintf("%s/%s/%d", s.Plan.ID, s.Plan.Created.Format(time.RFC3339Nano), s.Seq), Source: "cmkguard", Type: "CmkGuard.Recheck", Kind: event.Recheck,
-		Subject: event.Subject{Kind: event.SubjectKey, ID: s.Plan.Key.ID()}, Time: g.Now().UTC(), Key: s.Plan.Key.Base(),
+	out := lookAt(event.Subject{Kind: event.SubjectKey, ID: s.Plan.Key.ID()}, s.Plan.Key)
+	if s.Plan.Subject.Kind == event.SubjectVault {
+		out = lookAt(s.Plan.Subject, s.Plan.Key)
 	}
+	out.ID = fmt.Sprintf("%s/%s/%d", s.Plan.ID, s.Plan.Created.Format(time.RFC3339Nano), s.Seq)
+	out.Type, out.Time = "CmkGuard.Recheck", g.Now().UTC()
+	return out
 }
 
 // partitions are the saga's own and those of the clusters that still follow.

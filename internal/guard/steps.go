@@ -112,7 +112,7 @@ func (g *Guard) regate(ctx context.Context, p plan.Plan) (rulings []plan.Ruling,
 	if err != nil {
 		return nil, read, err
 	}
-	in, err := g.inputs(ctx, fresh, "", old.plan.Causes, false)
+	in, err := g.inputs(ctx, fresh, facts, "", old.plan.Causes, false)
 	return plan.Gates(fresh, facts, in), read, err
 }
 
@@ -239,7 +239,7 @@ func (g *Guard) regateRewire(ctx context.Context, id azureid.Resource, own plan.
 	}
 	facts.Key, facts.To, facts.Cluster, facts.Wirings = w.Key(), to, w.Cluster.Value, withPeers(ctx, run, plan.Rewire, []wiring.Wiring{w})
 	p := plan.ForRewire(facts, g.Policy.Hash, g.Now())
-	in, err := g.inputs(ctx, p, own.ID, nil, false)
+	in, err := g.inputs(ctx, p, facts, own.ID, nil, false)
 	if err != nil {
 		return "", err
 	}

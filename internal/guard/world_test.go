@@ -19,6 +19,7 @@ import (
 	"cmkguard/internal/azure/access"
 	"cmkguard/internal/azure/cloud"
 	"cmkguard/internal/azure/cluster"
+	"cmkguard/internal/azure/ears"
 	"cmkguard/internal/azure/survey"
 	"cmkguard/internal/azure/vault"
 	"cmkguard/internal/azureid"
@@ -171,7 +172,9 @@ func (w *world) build(o setup, profile cloud.Profile, dir string, with parts) *g
 	must(w.t, err)
 	people, err := approval.NewSeal(bytes.Repeat([]byte{7}, 32))
 	must(w.t, err)
-	makers := repairs.Over(keys, moves, writer)
+	hears, err := ears.New(profile, cred, now)
+	must(w.t, err)
+	makers := repairs.Over(keys, moves, writer, hears)
 	if with.repairs != nil {
 		makers = with.repairs(makers)
 	}

@@ -79,6 +79,7 @@ type gate func(Plan, Facts, Inputs) Ruling
 func Gates(p Plan, f Facts, in Inputs) []Ruling {
 	list := []gate{gateObserve, gatePause, gateFreeze, gateCredential, gateHold, gateExempt, gateMode}
 	switch {
+	case Deaf(p.Remedy): // an erasure is logged too
 	case p.Remedy == SetRotationPolicy:
 		list = append(append(list, gateErasure), forRotationPolicy()...)
 	case Repair(p.Remedy):

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"cmkguard/internal/event"
 	"cmkguard/internal/policy"
 	"cmkguard/internal/wiring"
 )
@@ -69,9 +70,13 @@ func asTightAs(remedy string, c wiring.Cluster) []string {
 }
 
 func targetOf(c wiring.Cluster, f Facts) policy.Target {
+	k := f.Key
+	if c.CMK != nil && !c.CMK.Key.IsZero() { // of a vault's plan: each cluster has its own
+		k = c.CMK.Key
+	}
 	return policy.Target{
 		Subscription: c.ID.Subscription(), ResourceGroup: c.ID.ResourceGroup(),
-		Cluster: c.ID.String(), ClusterName: c.Name, Key: f.Key, Tags: c.Tags,
+		Cluster: c.ID.String(), ClusterName: c.Name, Key: k, Tags: c.Tags,
 	}
 }
 
@@ -81,11 +86,29 @@ func clustersOf(p Plan, f Facts) []wiring.Cluster {
 		return []wiring.Cluster{f.Cluster}
 	case !Repair(p.Remedy):
 		return f.Consumers.Clusters
+	case p.Subject.Kind == event.SubjectVault:
+		return ofVault(f)
 	}
+	return read(f)
+}
+
+func read(f Facts) []wiring.Cluster {
 	var out []wiring.Cluster
 	for _, w := range f.Wirings {
 		if w.Cluster.OK() {
 			out = append(out, w.Cluster.Value)
+		}
+	}
+	return out
+}
+
+// ofVault are the clusters whose key lies in the vault: as they were read, where
+// they were, else as a list names them.
+func ofVault(f Facts) []wiring.Cluster {
+	out := read(f)
+	for _, c := range f.Consumers.Clusters {
+		if !slices.ContainsFunc(out, func(o wiring.Cluster) bool { return o.ID.Equal(c.ID) }) {
+			out = append(out, c)
 		}
 	}
 	return out

@@ -67,11 +67,13 @@ func gateExempt(p Plan, f Facts, in Inputs) Ruling {
 // protect from purging what a policy wants to be erasable.
 func gateErasure(p Plan, f Facts, in Inputs) Ruling {
 	const name = "erasure"
-	if p.Remedy == EnablePurgeProtection && in.Policy.Erasable(f.Key) {
-		return Ruling{Gate: name, Answer: Refuse, Reason: "the policy's erasable keys are in this vault: purge protection would delay their end"}
-	}
-	if s := approval.Judge(in.Decisions, EraseMatter(f.Key), "", approval.Need{Persons: 2}, in.Now); s.Approved {
-		return Ruling{Gate: name, Answer: Refuse, Reason: "the key is to be erased, decided by " + strings.Join(s.By, " and ")}
+	for _, k := range f.Keys() {
+		if p.Remedy == EnablePurgeProtection && in.Policy.Erasable(k) {
+			return Ruling{Gate: name, Answer: Refuse, Reason: "the policy's erasable keys are in this vault: purge protection would delay their end"}
+		}
+		if s := approval.Judge(in.Decisions, EraseMatter(k), "", approval.Need{Persons: 2}, in.Now); s.Approved {
+			return Ruling{Gate: name, Answer: Refuse, Reason: "the key " + k.Name + " is to be erased, decided by " + strings.Join(s.By, " and ")}
+		}
 	}
 	return allow(name, "nobody decided to erase the key")
 }
@@ -92,7 +94,7 @@ func approved(p Plan, f Facts, in Inputs, why string) Ruling {
 	}
 	need := Need(p.Remedy, in)
 	s := approval.Judge(in.Decisions, p.ID, sum, need, in.Now)
-	standing := approval.Judge(in.Decisions, StandingMatter(p.Remedy, f.Key), "", approval.Need{Persons: 2, Causes: need.Causes}, in.Now)
+	standing := standingOf(p, f, in, need)
 	switch {
 	case s.Denied:
 		return Ruling{Gate: "mode", Answer: Refuse, Reason: "denied by " + strings.Join(s.By, " and ")}
@@ -106,6 +108,21 @@ func approved(p Plan, f Facts, in Inputs, why string) Ruling {
 		text += "; " + s.Why
 	}
 	return hold("mode", "%s", text)
+}
+
+// standingOf is the standing approval of every key that the plan is about.
+func standingOf(p Plan, f Facts, in Inputs, need approval.Need) approval.Standing {
+	var out approval.Standing
+	for n, k := range f.Keys() {
+		s := approval.Judge(in.Decisions, StandingMatter(p.Remedy, k), "", approval.Need{Persons: 2, Causes: need.Causes}, in.Now)
+		if !s.Approved {
+			return s
+		}
+		if n == 0 || s.Until.Before(out.Until) {
+			out = s
+		}
+	}
+	return out
 }
 
 func until(r Ruling, t time.Time) Ruling {

@@ -54,7 +54,7 @@ func lookBack(p Plan, f Facts, in Inputs) []Ruling {
 		return []Ruling{hold("history", "what was done before could not be read")}
 	}
 	h, now := *in.History, in.Now
-	out := []Ruling{gateOneAtATime(p, h, now), gateBreaker(p, h, now), gateConsumerCaps(p, f, h, now), gateFight(p, h, now)}
+	out := []Ruling{gateOneAtATime(p, h, now), gateBreaker(p, h, now), gateConsumerCaps(p, h, now), gateFight(p, h, now)}
 	if ByItself(p.Remedy) {
 		out = append(out, gateStorm(p, f, in))
 	}
@@ -104,10 +104,10 @@ func gateBreaker(_ Plan, h History, now time.Time) Ruling {
 }
 
 // gateConsumerCaps counts every consumer, because a new version reaches all.
-func gateConsumerCaps(p Plan, f Facts, h History, now time.Time) Ruling {
+func gateConsumerCaps(p Plan, h History, now time.Time) Ruling {
 	const name = "consumer-caps"
 	sum := func(d time.Duration) int {
-		n := len(clustersOf(p, f))
+		n := len(p.Consumers)
 		for _, a := range h.others(p, now, d) {
 			n += a.Consumers
 		}

@@ -77,8 +77,8 @@ type Facts struct {
 	Key       azureid.Key // the version that is to be replaced (rotate) or that the cluster names (rewire)
 	To        azureid.Key // rewire only
 	Cluster   wiring.Cluster
-	Consumers wiring.Consumers
-	Wirings   []wiring.Wiring // one per consumer, from the same run
+	Consumers wiring.Consumers // of the key; for a plan about a vault: of all keys in it, by id and key alone
+	Wirings   []wiring.Wiring  // one per consumer, from the same run
 	Versions  wiring.Fact[[]wiring.KeyVersion]
 	Rotation  wiring.Fact[wiring.RotationPolicy]
 	// Since is when the problem was opened that a repair is for.
@@ -89,6 +89,18 @@ type Facts struct {
 	Declared policy.Declared
 	// OurVersions are the versions that our own intents made.
 	OurVersions map[string]bool
+}
+
+// Keys are the keys, without a version, that the facts are about: one, but for those
+// of a vault.
+func (f Facts) Keys() []azureid.Key {
+	out := []azureid.Key{f.Key.Base()}
+	for _, c := range f.Consumers.Clusters {
+		if c.CMK != nil && !c.CMK.Key.IsZero() && !slices.ContainsFunc(out, c.CMK.Key.SameKey) {
+			out = append(out, c.CMK.Key.Base())
+		}
+	}
+	return out
 }
 
 // ForRotation makes the plan that rotates f.Key and lets its consumers follow.

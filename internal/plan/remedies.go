@@ -10,6 +10,8 @@ const (
 	// SetRotationPolicy gives a key a rotation policy: from then on Key Vault rotates it.
 	SetRotationPolicy = "set-rotation-policy"
 
+	RestoreDiagnostics = "restore-diagnostics" // send a vault's audit log to where the policy says
+
 	RecoverKey            = "recover-key"             // bring a soft-deleted key back
 	ReenableVersion       = "reenable-version"        // enable the version that a cluster uses
 	FixKeyOps             = "fix-key-ops"             // permit wrapKey and unwrapKey again
@@ -25,7 +27,7 @@ const (
 // What may have been taken away on purpose is given back by a person only.
 func Ceilings() map[string]policy.Mode {
 	return map[string]policy.Mode{
-		Rotate: policy.Auto, Rewire: policy.Auto, SetRotationPolicy: policy.Auto,
+		Rotate: policy.Auto, Rewire: policy.Auto, SetRotationPolicy: policy.Auto, RestoreDiagnostics: policy.Auto,
 		RecoverKey: policy.Approve, ReenableVersion: policy.Approve, FixKeyOps: policy.Approve, RestoreGrant: policy.Approve,
 		AttachIdentity: policy.Approve, OpenTrustedBypass: policy.Approve, EnablePurgeProtection: policy.Approve,
 		RecoverVault: policy.Approve, RollBackDowngrade: policy.Approve,

@@ -33,9 +33,7 @@ func ForRepair(remedy string, subject event.Subject, f Facts, policyHash string)
 		ID:           store.Name(remedy, subject.ID+"|"+since),
 		ConsumersAll: f.Consumers.Complete, ConsumersWhy: f.Consumers.Why,
 	}
-	for _, c := range sortedConsumers(clustersOf(p, f)) {
-		p.Consumers = append(p.Consumers, consumerOf(c))
-	}
+	p.Consumers = touchedBy(p, f)
 	step, to, why := repairStep(remedy, f)
 	if why != "" {
 		return Plan{}, why
@@ -43,6 +41,27 @@ func ForRepair(remedy string, subject event.Subject, f Facts, policyHash string)
 	step.Kind, step.Key = StepKind(remedy), EffectKey(remedy, subject.ID, since)
 	p.Steps, p.To = []Step{step}, to
 	return p, ""
+}
+
+// touchedBy are the consumers that a repair touches. Those of a vault are named by
+// id alone: what else was read of them depends on whose look it was.
+func touchedBy(p Plan, f Facts) []Consumer {
+	var out []Consumer
+	if Deaf(p.Remedy) {
+		return nil
+	}
+	for _, c := range sortedConsumers(clustersOf(p, f)) {
+		if p.Subject.Kind == event.SubjectVault {
+			c = wiring.Cluster{ID: c.ID}
+		}
+		out = append(out, consumerOf(c))
+	}
+	if p.Subject.Kind == event.SubjectVault {
+		slices.SortFunc(out, func(a, b Consumer) int {
+			return strings.Compare(strings.ToLower(a.Cluster), strings.ToLower(b.Cluster))
+		})
+	}
+	return out
 }
 
 func repairStep(remedy string, f Facts) (s Step, to azureid.Key, why string) {
@@ -58,6 +77,8 @@ func repairStep(remedy string, f Facts) (s Step, to azureid.Key, why string) {
 		}
 	case SetRotationPolicy:
 		s, why = rotationStep(f, w)
+	case RestoreDiagnostics:
+		s, why = diagnosticsStep(f, w)
 	case FixKeyOps:
 		s, why = keyOpsStep(f.Key, w)
 	case RestoreGrant:

@@ -3,14 +3,18 @@ package policy
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+
+	"cmkguard/internal/azureid"
 )
 
 // Declared is what the file says that remedies write. What it leaves out is never
 // guessed: the remedy makes no plan then.
 type Declared struct {
-	Rotation Rotation
+	Rotation    Rotation
+	Diagnostics Diagnostics
 }
 
 // Rotation is the rotation policy that set-rotation-policy gives to keys that have
@@ -23,6 +27,75 @@ type Rotation struct {
 
 // Set reports whether the file has one.
 func (r Rotation) Set() bool { return r.ExpiryTime != "" }
+
+// Diagnostics is the diagnostic setting that restore-diagnostics gives back to a
+// vault; ARM ids, of which one at least is set.
+type Diagnostics struct {
+	Name      string
+	Workspace string
+	HubRule   string // authorization rule of an Event Hubs namespace
+	Hub       string // name of the hub; "" lets Azure choose it
+	Storage   string
+}
+
+// Set reports whether the file has one.
+func (d Diagnostics) Set() bool { return d.Name != "" }
+
+// Destinations are the ids that it sends to.
+func (d Diagnostics) Destinations() []string {
+	return slices.DeleteFunc([]string{d.Workspace, d.HubRule, d.Storage}, func(s string) bool { return s == "" })
+}
+
+func (r reader) diagnostics(n node) {
+	d := &r.policy.Declared.Diagnostics
+	found := n.fields(map[string]func(node){
+		"name":         func(n node) { d.Name = n.name() },
+		"workspace":    func(n node) { d.Workspace = n.resource("Microsoft.OperationalInsights/workspaces") },
+		"eventHubRule": func(n node) { d.HubRule = n.resource("Microsoft.EventHub/namespaces/authorizationRules") },
+		"eventHub":     func(n node) { d.Hub = n.name() },
+		"storage":      func(n node) { d.Storage = n.resource("Microsoft.Storage/storageAccounts") },
+	})
+	n.require(found, "name", "name: TEXT, the diagnostic setting's")
+	switch {
+	case found != nil && !found["workspace"] && !found["eventHubRule"] && !found["storage"]:
+		n.problem("sends nowhere: want workspace, eventHubRule or storage")
+	case found["eventHub"] && !found["eventHubRule"]:
+		n.problem("has eventHub without eventHubRule: want the namespace's authorization rule too")
+	}
+	r.policy.Limits.Risk.AuditTargets = d.Destinations()
+}
+
+// resource returns an ARM id of the type, as given.
+func (n node) resource(typ string) string {
+	s := n.text()
+	if s == "" {
+		return ""
+	}
+	id, err := azureid.ParseResource(s)
+	if err != nil || !strings.EqualFold(id.Type(), typ) {
+		n.problem("%q is no id of a %s: want /subscriptions/ID/resourceGroups/NAME/providers/%s", clip(s), typ, shape(typ))
+		return ""
+	}
+	return id.String()
+}
+
+// shape shows where the names of a type stand in an id: P/a/NAME/b/NAME.
+func shape(typ string) string {
+	parts := strings.Split(typ, "/")
+	return parts[0] + "/" + strings.Join(parts[1:], "/NAME/") + "/NAME"
+}
+
+var resourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
+
+// name returns the name of something in Azure.
+func (n node) name() string {
+	s := n.text()
+	if s != "" && !resourceName.MatchString(s) {
+		n.problem("%q is no name: want letters, digits and - _ . only", clip(s))
+		return ""
+	}
+	return s
+}
 
 // Key Vault's own minima: a rotation at least seven days after creation and seven
 // before expiry, an expiry after 28 days at least (learn.microsoft.com

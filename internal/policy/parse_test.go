@@ -119,8 +119,14 @@ func TestTheDocumentedExample(t *testing.T) {
 		MinBetween: 10 * time.Minute, FailuresPerDay: 3, ConsumersPerHour: 50, ConsumersPerDay: 200, ReconcileEvery: time.Hour, RampStep: 15 * time.Minute}
 	want.Approvals, want.ErasableKeys = Approvals{Persons: 2, ValidFor: day}, []string{"kv-tenants/*"}
 	want.Heartbeat = &Heartbeat{SecretRef: "CMKGUARD_HEARTBEAT_URL", Every: 5 * time.Minute}
-	want.Declared = Declared{Rotation: Rotation{RotateAfter: "P365D", ExpiryTime: "P2Y", NotifyBefore: "P30D"}}
 	want.Runbooks = "https://wiki.example.com/cmk#"
+	const rg = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/rg-guard/providers/"
+	want.Declared = Declared{
+		Rotation: Rotation{RotateAfter: "P365D", ExpiryTime: "P2Y", NotifyBefore: "P30D"},
+		Diagnostics: Diagnostics{Name: "cmkguard-audit", Workspace: rg + "Microsoft.OperationalInsights/workspaces/log-guard",
+			HubRule: rg + "Microsoft.EventHub/namespaces/eh-guard/authorizationRules/send", Hub: "vault-logs"},
+	}
+	want.Limits.Risk.AuditTargets = want.Declared.Diagnostics.Destinations()
 	want.Exemptions = []Exemption{{
 		Name: "migration", Match: Match{Keys: []string{"kv-old/*"}}, Remedies: []string{"rotate"}, Owner: "team-orders",
 		Reason: "moves to kv-orders in March", Ticket: "OPS-4711", Expires: time.Date(2027, 4, 1, 0, 0, 0, 0, time.UTC),

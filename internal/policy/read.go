@@ -50,6 +50,7 @@ func (r reader) root(n node) {
 		"exemptions":           note("exemptions", r.exemptions),
 		"erasableKeys":         note("erasableKeys", func(n node) { p.ErasableKeys = n.texts(checkKeyPattern) }),
 		"grantScope":           note("grantScope", r.grantScope),
+		"diagnostics":          note("diagnostics", r.diagnostics),
 		"rotationPolicy":       note("rotationPolicy", r.rotationPolicy),
 		"checks":               note("checks", func(n node) { readChecks(n, &p.Limits.Risk) }),
 		"rules":                note("rules", r.rules),

@@ -3,6 +3,7 @@ package risk_test
 import (
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"cmkguard/internal/azureid"
@@ -156,7 +157,7 @@ func aroundTheVault() []around {
 		{"CMK-039", noVault, unknown, "", "", "403"},
 		{"CMK-040", func(w *wiring.Wiring) { w.Posture.Diagnostics.Value = nil }, broken, risk.High, "restore-diagnostics", "none of 0"},
 		{"CMK-040", func(w *wiring.Wiring) { w.Posture.Diagnostics.Value[0].Logs = []string{"AllMetrics"} }, broken, risk.High, "restore-diagnostics", "none of 1"},
-		{"CMK-040", func(w *wiring.Wiring) { w.Posture.Diagnostics.Value[0].Destination = "" }, broken, risk.High, "restore-diagnostics", "none of 1"},
+		{"CMK-040", func(w *wiring.Wiring) { w.Posture.Diagnostics.Value[0].Destinations = nil }, broken, risk.High, "restore-diagnostics", "none of 1"},
 		{"CMK-040", func(w *wiring.Wiring) { w.Posture.Diagnostics.Value[0].Logs = []string{"allLogs"} }, ok, "", "", "sends the audit log"},
 		{"CMK-040", refused(func(w *wiring.Wiring) *wiring.Fact[[]wiring.DiagnosticSetting] { return &w.Posture.Diagnostics }), unknown, "", "", "403"},
 		{"CMK-041", func(w *wiring.Wiring) { w.Posture.VaultLocks.Value = nil }, broken, risk.Medium, "", "protects the vault"},
@@ -228,5 +229,24 @@ func aroundTheAccess() []around {
 		{"CMK-054", cond, broken, risk.Medium, "", "conditional"},
 		{"CMK-054", both(cond, plain), ok, "", "", "condition alone"},
 		{"CMK-054", noAssignments, unknown, "", "", "403"},
+	}
+}
+
+// Where the policy names destinations, the audit log must reach each of them.
+func TestTheAuditLogReachesWhatThePolicyNames(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		to   []string
+		want risk.Answer
+		why  string
+	}{
+		"anywhere":        {nil, risk.OK, "to log"},
+		"there":           {[]string{strings.ToUpper(risktest.Group + "/x/workspaces/log")}, risk.OK, "to log"},
+		"there and a hub": {[]string{risktest.Group + "/x/workspaces/log", "/x/rules/send"}, risk.Broken, "to send, which the policy names"},
+	} {
+		got := risk.Judge(risktest.Complete(clock()), risk.Limits{AuditTargets: c.to}, clock(), risk.Select("CMK-040"))
+		if len(got) != 1 || got[0].Answer != c.want || !strings.Contains(got[0].Why, c.why) {
+			t.Errorf("%s: %+v", name, got)
+		}
 	}
 }

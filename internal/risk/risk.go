@@ -94,6 +94,7 @@ type Limits struct {
 	RequiredTags  []string      // CMK-061 (owner, costCentre; case, hyphens and centre/center are the same)
 	RequireHSM    bool          // CMK-017: of every key, not only of sensitive data
 	Regions       []string      // CMK-043: that cluster and vault may be in; empty: any
+	AuditTargets  []string      // CMK-040: ids that the audit log must be sent to, any case; empty: anywhere
 	EventTargets  []string      // CMK-063: parts of destinations that are ours, any case; empty: any destination counts
 }
 

@@ -2,6 +2,7 @@ package risk
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,13 +30,25 @@ func judgeDiagnostics(s *scene) finding {
 	if !ok {
 		return s.cannotTell()
 	}
+	sent := map[string]string{} // destinations in lower case, with the setting that sends there
 	for _, d := range list {
 		audits := slices.ContainsFunc(d.Logs, func(l string) bool { return containsFold([]string{"AuditEvent", "audit", "allLogs"}, l) })
-		if audits && d.Destination != "" {
-			return fine("diagnostic setting %s sends the audit log to %s", d.Name, lastSegment(d.Destination))
+		for _, to := range d.Destinations {
+			if audits {
+				sent[strings.ToLower(to)] = d.Name
+			}
 		}
 	}
-	return broken(remedyLogs, "none of %d diagnostic settings sends the audit log anywhere", len(list))
+	if len(sent) == 0 {
+		return broken(remedyLogs, "none of %d diagnostic settings sends the audit log anywhere", len(list))
+	}
+	for _, to := range s.lim.AuditTargets {
+		if sent[strings.ToLower(to)] == "" {
+			return broken(remedyLogs, "none of %d diagnostic settings sends the audit log to %s, which the policy names", len(list), lastSegment(to))
+		}
+	}
+	first := slices.Min(slices.Collect(maps.Keys(sent)))
+	return fine("diagnostic setting %s sends the audit log to %s", sent[first], lastSegment(first))
 }
 
 func checkLocks() spec {

@@ -77,9 +77,18 @@ type Contents struct {
 
 // DiagnosticSetting is a Microsoft.Insights/diagnosticSettings entry.
 type DiagnosticSetting struct {
-	Name        string   `json:"name"`
-	Logs        []string `json:"logs"`        // enabled categories and category groups
-	Destination string   `json:"destination"` // ARM id of the first; "" if it names none
+	Name         string   `json:"name"`
+	Logs         []string `json:"logs"`         // enabled categories and category groups
+	Destinations []string `json:"destinations"` // ARM ids: workspace, event hub rule, storage account, partner
+}
+
+// Sink is where a diagnostic setting sends to: ARM ids, and the name of an event hub;
+// empty where it does not.
+type Sink struct {
+	Workspace string `json:"workspace,omitempty"`
+	HubRule   string `json:"eventHubRule,omitempty"`
+	Hub       string `json:"eventHub,omitempty"`
+	Storage   string `json:"storage,omitempty"`
 }
 
 // Lock is a Microsoft.Authorization/locks entry that reaches a resource.

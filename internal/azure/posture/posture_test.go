@@ -122,7 +122,7 @@ func TestDiagnosticsKeepWhatIsSent(t *testing.T) {
 		{"name":"w","properties":{"workspaceId":"/w","logs":[{"category":"AuditEvent","enabled":true},{"category":"AzurePolicyEvaluationDetails","enabled":false}]}},
 		{"name":"h","properties":{"eventHubAuthorizationRuleId":"/h","logs":[{"categoryGroup":"allLogs","enabled":true}]}},
 		{"name":"n","properties":{"logs":[]}}]}`))
-	want := []wiring.DiagnosticSetting{{Name: "w", Logs: []string{"AuditEvent"}, Destination: "/w"}, {Name: "h", Logs: []string{"allLogs"}, Destination: "/h"}, {Name: "n"}}
+	want := []wiring.DiagnosticSetting{{Name: "w", Logs: []string{"AuditEvent"}, Destinations: []string{"/w"}}, {Name: "h", Logs: []string{"allLogs"}, Destinations: []string{"/h"}}, {Name: "n", Destinations: []string{}}}
 	if diff := cmp.Diff(want, c.Diagnostics(context.Background(), vault()).Value); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

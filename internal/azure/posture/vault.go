@@ -3,6 +3,7 @@ package posture
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +71,7 @@ func (c *Client) Diagnostics(ctx context.Context, vault azureid.Resource) wiring
 		out := make([]wiring.DiagnosticSetting, 0, len(rows))
 		for _, r := range rows {
 			p := r.Properties
-			d := wiring.DiagnosticSetting{Name: r.Name, Destination: first(p.Workspace, p.Hub, p.Storage, p.Partner)}
+			d := wiring.DiagnosticSetting{Name: r.Name, Destinations: set(p.Workspace, p.Hub, p.Storage, p.Partner)}
 			for _, l := range p.Logs {
 				if l.Enabled {
 					d.Logs = append(d.Logs, first(l.Category, l.Group))
@@ -80,6 +81,11 @@ func (c *Client) Diagnostics(ctx context.Context, vault azureid.Resource) wiring
 		}
 		return out, err
 	})
+}
+
+// set keeps what is not empty.
+func set(list ...string) []string {
+	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
 }
 
 func first(list ...string) string {

@@ -66,7 +66,7 @@ func (r *Run) readVault(ctx context.Context, w *wiring.Wiring, o Options) {
 	id, p, src := w.Vault.Value.ID, &w.Posture, r.src.Around
 	p.VaultLocks = r.locksOf(ctx, id)
 	p.Contents = r.around.contents.once(id.Key(), func() wiring.Fact[wiring.Contents] { return r.contents(ctx, w.Vault.Value) })
-	p.Diagnostics = r.around.logs.once(id.Key(), func() wiring.Fact[[]wiring.DiagnosticSetting] { return src.Vaults.Diagnostics(ctx, id) })
+	p.Diagnostics = r.diagnostics(ctx, id)
 	p.Metrics = r.around.metrics.once(id.Key(), func() wiring.Fact[wiring.VaultMetrics] { return src.Vaults.Metrics(ctx, id) })
 	p.Defender = r.around.defender.once(id.Subscription(), func() wiring.Fact[bool] { return src.Estate.Defender(ctx, id.Subscription()) })
 	p.Events = r.around.events.once(id.Key(), func() wiring.Fact[[]wiring.EventSubscription] { return r.events(ctx, id) })
@@ -82,6 +82,35 @@ func (r *Run) readVault(ctx context.Context, w *wiring.Wiring, o Options) {
 		}
 		return out
 	})
+}
+
+func (r *Run) diagnostics(ctx context.Context, vault azureid.Resource) wiring.Fact[[]wiring.DiagnosticSetting] {
+	return r.around.logs.once(vault.Key(), func() wiring.Fact[[]wiring.DiagnosticSetting] {
+		return r.src.Around.Vaults.Diagnostics(ctx, vault)
+	})
+}
+
+// Ears adds to the chain what would tell us of its vault: the diagnostic settings
+// and the event subscriptions. It costs two calls per vault and run, and where topic
+// is zero or not there also one query and one call per watched subscription.
+//
+// topic is the system topic that the vault should have: it is read first, because
+// Resource Graph may not show it yet.
+func (r *Run) Ears(ctx context.Context, w wiring.Wiring, topic azureid.Resource) wiring.Wiring {
+	if r.src.Around == nil || !w.Vault.OK() {
+		return w
+	}
+	id := w.Vault.Value.ID
+	w.Posture.Diagnostics = r.diagnostics(ctx, id)
+	w.Posture.Events = r.around.events.once(id.Key(), func() wiring.Fact[[]wiring.EventSubscription] {
+		if !topic.IsZero() {
+			if f := r.src.Around.Parts.EventSubscriptions(ctx, topic); f.State != wiring.Absent {
+				return f
+			}
+		}
+		return r.events(ctx, id)
+	})
+	return w
 }
 
 // contents adds which of the keys clusters are seen to use. Where clusters may be

@@ -14,6 +14,7 @@ import (
 	"cmkguard/internal/remedy/recoverkey"
 	"cmkguard/internal/remedy/recovervault"
 	"cmkguard/internal/remedy/reenableversion"
+	"cmkguard/internal/remedy/restorediagnostics"
 	"cmkguard/internal/remedy/restoregrant"
 	"cmkguard/internal/remedy/rewire"
 	"cmkguard/internal/remedy/rollbackdowngrade"
@@ -42,8 +43,13 @@ type Vaults interface {
 	recovervault.Vaults
 }
 
+// Ears are what tells us of vaults.
+type Ears interface {
+	restorediagnostics.Logs
+}
+
 // Over returns the repairs by name.
-func Over(k Keys, c Clusters, v Vaults) map[string]func(p plan.Plan, partition string) (remedy.Effect, error) {
+func Over(k Keys, c Clusters, v Vaults, e Ears) map[string]func(p plan.Plan, partition string) (remedy.Effect, error) {
 	return map[string]func(p plan.Plan, partition string) (remedy.Effect, error){
 		plan.RecoverKey:            func(p plan.Plan, at string) (remedy.Effect, error) { return recoverkey.Effect(k, p, at), nil },
 		plan.ReenableVersion:       func(p plan.Plan, at string) (remedy.Effect, error) { return reenableversion.Effect(k, p, at), nil },
@@ -54,6 +60,7 @@ func Over(k Keys, c Clusters, v Vaults) map[string]func(p plan.Plan, partition s
 		plan.EnablePurgeProtection: func(p plan.Plan, at string) (remedy.Effect, error) { return enablepurgeprotection.Effect(v, p, at) },
 		plan.RecoverVault:          func(p plan.Plan, at string) (remedy.Effect, error) { return recovervault.Effect(v, p, at) },
 		plan.SetRotationPolicy:     func(p plan.Plan, at string) (remedy.Effect, error) { return setrotationpolicy.Effect(k, p, at) },
+		plan.RestoreDiagnostics:    func(p plan.Plan, at string) (remedy.Effect, error) { return restorediagnostics.Effect(e, p, at) },
 		plan.RollBackDowngrade:     func(p plan.Plan, at string) (remedy.Effect, error) { return rollbackdowngrade.Effect(c, p, at) },
 	}
 }

@@ -19,7 +19,7 @@ func Complete(now time.Time) wiring.Wiring {
 		DeletedVault: wiring.NotThere[wiring.DeletedVault]("arm GET deletedVaults", now, "none of this name"),
 		Databases:    wiring.Read([]wiring.Database{{Name: "default", RDB: true}}, "arm GET databases", now),
 		Contents:     wiring.Read(wiring.Contents{Keys: []string{KeyName}, ByRedis: []string{KeyName}}, "arm GET vault contents", now),
-		Diagnostics: wiring.Read([]wiring.DiagnosticSetting{{Name: "audit", Logs: []string{"AuditEvent"}, Destination: Group + "/x/workspaces/log"}},
+		Diagnostics: wiring.Read([]wiring.DiagnosticSetting{{Name: "audit", Logs: []string{"AuditEvent"}, Destinations: []string{Group + "/x/workspaces/log"}}},
 			"arm GET diagnosticSettings", now),
 		VaultLocks:    wiring.Read(locks, "arm GET locks", now),
 		IdentityLocks: wiring.Read(locks, "arm GET locks", now),
