@@ -46,3 +46,11 @@ func (s *Sim) ChangeVersion(k azureid.Key, change func(*Version)) {
 		}
 	})
 }
+
+// RemoveCluster deletes a cluster as its owner would.
+func (s *Sim) RemoveCluster(id azureid.Resource) {
+	s.act(func() {
+		delete(s.clusters, id.Key())
+		s.emitResource("ResourceDeleteSuccess", "Microsoft.Cache/redisEnterprise/delete", id.String(), person)
+	})
+}

@@ -26,6 +26,7 @@ type picture struct {
 	signal   event.Signal
 	now      time.Time
 	wirings  []wiring.Wiring
+	gone     []wiring.Wiring // of clusters that are not there
 	complete bool
 	why      string
 	verdicts map[event.Subject][]risk.Verdict
@@ -76,11 +77,18 @@ func (g *Guard) assess(ctx context.Context, s event.Signal, lastTry bool) (touch
 	if err := g.inventory(ctx, p); err != nil {
 		return nil, err
 	}
+	if err := g.enroll(ctx, p); err != nil {
+		return nil, err
+	}
 	for _, subject := range p.subjects() {
 		touched = append(touched, incident.Partition(subject))
 		if err := g.bringUpToDate(ctx, p, subject); err != nil {
 			return touched, fmt.Errorf("subject %s: %w", subject, err)
 		}
+	}
+	ended, err := g.bury(ctx, run, p)
+	if touched = append(touched, ended...); err != nil {
+		return touched, err
 	}
 	if call := p.unread(); call != "" && !lastTry {
 		// What is known is told and done. A read that failed may succeed later,
@@ -133,6 +141,10 @@ func (g *Guard) look(ctx context.Context, run Survey, s event.Signal) *picture {
 	}
 	for _, c := range clusters {
 		w := run.Wiring(ctx, c.ID)
+		if w.Cluster.State == wiring.Absent { // deleted since
+			p.gone = append(p.gone, w)
+			continue
+		}
 		if !touches(s, w) {
 			continue
 		}
@@ -193,10 +205,7 @@ func (g *Guard) clustersOf(ctx context.Context, run Survey, p *picture) []wiring
 // touches reports whether the wiring, now that it is read, has to do with the
 // signal's subject. One that could not be read may.
 func touches(s event.Signal, w wiring.Wiring) bool {
-	switch {
-	case w.Cluster.State == wiring.Absent: // deleted since
-		return false
-	case s.Subject.Kind == event.SubjectIdentity && w.Cluster.OK():
+	if s.Subject.Kind == event.SubjectIdentity && w.Cluster.OK() {
 		cmk := w.Cluster.Value.CMK
 		return cmk != nil && cmk.IdentityID.Key() == s.Subject.ID
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"cmkguard/internal/alert"
 	"cmkguard/internal/guard"
 	"cmkguard/internal/policy"
 	"cmkguard/internal/store"
@@ -36,6 +37,19 @@ func (w *world) work() {
 	}
 }
 
+// opened counts how often the check was told to be broken, afresh.
+func (c *told) opened(check string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, a := range c.all {
+		if a.Check == check && a.Lifecycle == alert.Trigger {
+			n++
+		}
+	}
+	return n
+}
+
 // times counts the delivered alerts of the check whose title begins so.
 func (c *told) times(check, title string) int {
 	c.mu.Lock()
@@ -52,7 +66,7 @@ func (c *told) times(check, title string) int {
 // want fails unless the check was told broken and fixed so often.
 func (w *world) want(when, check string, broken, fixed int) {
 	w.t.Helper()
-	if b, f := w.told.times(check, "Broken"), w.told.times(check, "Fixed"); b != broken || f != fixed {
+	if b, f := w.told.opened(check), w.told.times(check, alert.Fixed); b != broken || f != fixed {
 		for _, a := range w.told.all {
 			if a.Check == check {
 				w.t.Logf("%s: %s", a.Title, a.What)

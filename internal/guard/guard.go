@@ -94,8 +94,9 @@ type Guard struct {
 	Now       func() time.Time
 	NewID     func() string
 
-	dark  dark
-	flood flood
-	known known
-	beats pulse
+	dark   dark
+	flood  flood
+	known  known
+	beats  pulse
+	roster roster
 }

@@ -9,6 +9,7 @@ import (
 	"cmkguard/internal/event"
 	"cmkguard/internal/incident"
 	"cmkguard/internal/plan"
+	"cmkguard/internal/wiring"
 )
 
 // Preview returns the plans that a look at everything would make now, with what
@@ -80,14 +81,20 @@ func (g *Guard) keysInUse(ctx context.Context) (keys []azureid.Key, why string) 
 	if complete {
 		why = ""
 	}
+	return keysOf(clusters), why
+}
+
+// keysOf are the clusters' keys, each once, in order.
+func keysOf(clusters []wiring.Cluster) (keys []azureid.Key) {
+	seen := map[string]bool{}
 	for _, c := range clusters {
 		if c.CMK == nil || c.CMK.Key.IsZero() {
 			continue
 		}
-		if k := c.CMK.Key.Base(); !slices.ContainsFunc(keys, k.SameKey) {
-			keys = append(keys, k)
+		if k := c.CMK.Key.Base(); !seen[k.ID()] {
+			seen[k.ID()], keys = true, append(keys, k)
 		}
 	}
 	slices.SortFunc(keys, func(a, b azureid.Key) int { return cmp.Compare(a.ID(), b.ID()) })
-	return keys, why
+	return keys
 }

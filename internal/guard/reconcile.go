@@ -5,17 +5,20 @@ import (
 	"encoding/json"
 	"time"
 
+	"cmkguard/internal/azureid"
 	"cmkguard/internal/event"
 	"cmkguard/internal/fault"
 	"cmkguard/internal/store"
+	"cmkguard/internal/wiring"
 )
 
 const reconcileRow = "reconcile"
 
 // reconcile has every key in use looked at, event or no event, once per period:
 // whatever was lost on the way shows then, and keys that were there before any
-// subscription are covered. The looks go through the queue, one message per key,
-// so that no single invocation has to do them all.
+// subscription are covered; and so is every cluster of the roster that no list
+// shows any more. The looks go through the queue, one message per key, so that no
+// single invocation has to do them all.
 func (g *Guard) reconcile(ctx context.Context) error {
 	if g.Reconcile <= 0 {
 		return nil
@@ -28,19 +31,35 @@ func (g *Guard) reconcile(ctx context.Context) error {
 	if ok && json.Unmarshal(row.Value, &next) == nil && g.Now().Before(next) {
 		return nil
 	}
-	keys, why := g.keysInUse(ctx)
-	for _, k := range keys {
-		if err := g.send(ctx, lookMessage(event.Subject{Kind: event.SubjectKey, ID: k.ID()}, k), 0); err != nil {
-			return err
-		}
+	clusters, complete, why := g.Survey().Keyed(ctx)
+	if err := g.lookAtAll(ctx, clusters); err != nil {
+		return err
 	}
 	// After the messages: a crash in between costs looks, never leaves them out.
 	_, err = g.State.Apply(ctx, selfPartition, []store.Op{putOp(reconcileRow, encode(g.Now().Add(g.Reconcile).UTC()), row.ETag)})
 	if fault.Is(err, fault.Conflict) {
 		err = nil
 	}
-	if err == nil && why != "" && len(keys) == 0 {
+	if err == nil && !complete && len(clusters) == 0 {
 		err = fault.New(fault.Transient, "guard.reconcile", "no cluster could be listed: %s", why)
 	}
 	return asRecordError(err)
+}
+
+func (g *Guard) lookAtAll(ctx context.Context, clusters []wiring.Cluster) error {
+	for _, k := range keysOf(clusters) {
+		if err := g.send(ctx, lookMessage(event.Subject{Kind: event.SubjectKey, ID: k.ID()}, k), 0); err != nil {
+			return err
+		}
+	}
+	listed := make(map[string]bool, len(clusters))
+	for _, c := range clusters {
+		listed[c.ID.Key()] = true
+	}
+	return g.members(ctx, func(m member) error {
+		if listed[m.Cluster.Key()] {
+			return nil
+		}
+		return g.send(ctx, lookMessage(event.Subject{Kind: event.SubjectCluster, ID: m.Cluster.Key()}, azureid.Key{}), 0)
+	})
 }

@@ -100,7 +100,7 @@ func (g *Guard) runbookOf(check string) string {
 	base := g.Policy.Runbooks
 	switch {
 	case base == "" && strings.HasPrefix(check, "SELF-"):
-		return "docs/selfguard.md"
+		return "docs/selfguard.md#" + strings.ToLower(check)
 	case base == "":
 		return "docs/checks.md#" + strings.ToLower(check)
 	case strings.ContainsAny(base[len(base)-1:], "/#="):

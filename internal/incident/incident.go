@@ -49,6 +49,7 @@ const (
 	Updated Change = "updated"
 	Cleared Change = "resolved"
 	Blurred Change = "uncertain" // it can no longer, or not yet, be answered
+	Ended   Change = "ended"     // what it was about is gone
 )
 
 // RowKey returns the incident's row in its subject's partition.
@@ -92,6 +93,21 @@ func Next(prev *Incident, v risk.Verdict, now time.Time) (Incident, Change) {
 		return next, Updated
 	}
 	return next, None
+}
+
+// End returns what prev becomes when what it is about is gone, and why: it is
+// resolved, though nobody can say that the check would be ok. If the thing comes
+// back, its next verdict opens it again.
+func End(prev Incident, why string, evidence []risk.Evidence, now time.Time) (Incident, Change) {
+	if prev.State == Resolved {
+		return prev, None
+	}
+	next := prev
+	v := &next.Verdict
+	v.Answer, v.Why, v.Evidence = risk.Unknown, why, evidence
+	v.Breaks, v.By, v.Remedy, v.Reasons = "", nil, "", nil
+	next.State, next.Changed, next.Doing, next.Rung = Resolved, now.UTC(), "", 0
+	return next, Ended
 }
 
 func first(v risk.Verdict, now time.Time) (Incident, Change) {

@@ -99,3 +99,27 @@ func TestTheLadder(t *testing.T) {
 		}
 	}
 }
+
+// What is gone ends, whatever its state; it is not called ok, and opens again if it
+// comes back.
+func TestTheEndOfWhatIsGone(t *testing.T) {
+	t.Parallel()
+	open, _ := incident.Next(nil, verdict(risk.Broken), start)
+	blurred, _ := incident.Next(nil, verdict(risk.Unknown), start)
+	for _, prev := range []incident.Incident{open, blurred} {
+		over, change := incident.End(prev, "the cluster is gone", nil, start.Add(time.Hour))
+		v := over.Verdict
+		if change != incident.Ended || over.State != incident.Resolved || v.Answer != risk.Unknown || v.Why != "the cluster is gone" || v.Severity != risk.Medium {
+			t.Fatalf("%q %+v", change, over)
+		}
+		if _, change = incident.End(over, "again", nil, start); change != incident.None {
+			t.Fatalf("ended twice: %q", change)
+		}
+		if _, change = incident.Next(&over, verdict(risk.OK), start); change != incident.None {
+			t.Fatalf("an ok after the end: %q", change)
+		}
+		if back, change := incident.Next(&over, verdict(risk.Broken), start); change != incident.Opened || back.Episodes != prev.Episodes+1 {
+			t.Fatalf("it came back: %q %+v", change, back)
+		}
+	}
+}

@@ -29,8 +29,8 @@ func TestTheCatalogueAndItsPage(t *testing.T) {
 			c.Breaks == "" || strings.HasSuffix(c.Breaks, ".") || !strings.HasSuffix(c.Guidance, ".") {
 			t.Errorf("%+v is not whole", c)
 		}
-		if !strings.Contains(string(page), "### "+c.ID+" "+c.Title+"\n") {
-			t.Errorf("docs/selfguard.md has no heading \"### %s %s\"", c.ID, c.Title)
+		if !strings.Contains(string(page), "### "+c.ID+"\n\n**"+c.Title+".** ") {
+			t.Errorf("docs/selfguard.md does not explain %s: %s", c.ID, c.Title)
 		}
 	}
 	if !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) {
