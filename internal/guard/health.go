@@ -48,6 +48,9 @@ func (g *Guard) Health(ctx context.Context) (Health, error) {
 		var i incident.Incident
 		if json.Unmarshal(row.Value, &i) == nil && i.State == incident.Open {
 			h.Open = append(h.Open, Ailment{i.Check, i.Verdict.Title, i.Verdict.Severity, i.Opened, i.Verdict.Why})
+			if i.Check == self.Backlog {
+				h.Reasons = append(h.Reasons, i.Check+": "+i.Verdict.Why)
+			}
 		}
 		return true, nil
 	})

@@ -14,7 +14,7 @@ import (
 
 // message is one item of the work queue: under 1 KB, its payload in state.
 type message struct {
-	Kind      string `json:"kind"` // signal, saga, tend, look, beat
+	Kind      string `json:"kind"` // signal, saga, tend, look, beat, pulse
 	Partition string `json:"partition,omitempty"`
 	ID        string `json:"id,omitempty"`
 	Seq       int64  `json:"seq,omitempty"`   // saga: the step that this message may take
@@ -70,8 +70,9 @@ const (
 	kindSignal = "signal"
 	kindSaga   = "saga"
 	kindTend   = "tend"
-	kindLook   = "look" // at a subject, though no event asked for it
-	kindBeat   = "beat" // did the sweep's heartbeat come after all?
+	kindLook   = "look"  // at a subject, though no event asked for it
+	kindBeat   = "beat"  // did the sweep's heartbeat come after all?
+	kindPulse  = "pulse" // measures how long a message waits; ID is when it was sent
 )
 
 func decodeMessage(b []byte) (message, error) {
@@ -80,10 +81,10 @@ func decodeMessage(b []byte) (message, error) {
 		return m, fault.New(fault.Invalid, "guard.work", "message is not JSON: %w", err)
 	}
 	switch m.Kind {
-	case kindSignal, kindSaga, kindTend, kindLook, kindBeat:
+	case kindSignal, kindSaga, kindTend, kindLook, kindBeat, kindPulse:
 		return m, nil
 	}
-	return m, fault.New(fault.Invalid, "guard.work", "message field kind: %q is not signal, saga, tend, look or beat", m.Kind)
+	return m, fault.New(fault.Invalid, "guard.work", "message field kind: %q is not signal, saga, tend, look, beat or pulse", m.Kind)
 }
 
 func (g *Guard) send(ctx context.Context, m message, delay time.Duration) error {

@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"cmkguard/internal/azureid"
@@ -32,7 +33,7 @@ func (g *Guard) reconcile(ctx context.Context) error {
 		return nil
 	}
 	clusters, complete, why := g.Survey().Keyed(ctx)
-	if err := g.lookAtAll(ctx, clusters); err != nil {
+	if err := errors.Join(g.lookAtAll(ctx, clusters), g.watchAround(ctx)); err != nil {
 		return err
 	}
 	// After the messages: a crash in between costs looks, never leaves them out.

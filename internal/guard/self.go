@@ -13,8 +13,10 @@ import (
 
 // Watch says how this installation watches itself. Its zero value: not at all.
 type Watch struct {
-	// Beats: every path notices when the sweep's heartbeat stays away (SELF-007).
-	Beats bool
+	// Beats: the sweep looks after ourselves and writes a heartbeat, and every other
+	// path notices when that stays away.
+	Beats       bool
+	DeadLetters DeadLetters // nil: nobody looks there (SELF-002)
 }
 
 // applySelf brings incidents about ourselves up to date, one batch per subject,
@@ -73,10 +75,9 @@ func (g *Guard) tendSoon(ctx context.Context, partitions []string) error {
 	return nil
 }
 
-// watchSelf is the sweep's look at ourselves. That it runs says nothing of those
-// before it: by the last one's heartbeat it may tell that all is well again, and
-// leaves it to the other paths to tell that it is not.
-func (g *Guard) watchSelf(ctx context.Context) error {
+// watchSelf is the sweep's look at ourselves, each minute: at what state alone
+// tells.
+func (g *Guard) watchSelf(ctx context.Context, load self.Load) error {
 	if !g.Watch.Beats {
 		return nil
 	}
@@ -84,10 +85,30 @@ func (g *Guard) watchSelf(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v := self.JudgeBeat(b, true, "", g.Now())
-	if v.Answer != risk.OK {
+	var verdicts []risk.Verdict
+	// That this one runs says nothing of those before it. By the last one's heartbeat
+	// it may tell that all is well again; that it is not, the other paths tell.
+	if v := self.JudgeBeat(b, true, "", g.Now()); v.Answer == risk.OK {
+		verdicts = append(verdicts, v)
+	}
+	if load, err = g.load(ctx, load); err != nil {
+		return err
+	}
+	verdicts = append(verdicts, self.JudgeLoad(load, g.Policy.Limits.BacklogAge, g.Now()))
+	_, err = g.applySelf(ctx, verdicts...)
+	return err
+}
+
+// watchAround is the look at ourselves that goes with each reconcile: at what costs
+// calls. What it could not read is among its verdicts; an error is the record's.
+func (g *Guard) watchAround(ctx context.Context) error {
+	if !g.Watch.Beats {
 		return nil
 	}
-	_, err = g.applySelf(ctx, v)
+	verdicts := []risk.Verdict{self.JudgeKept(g.countKept(ctx), g.Policy.Limits.KeptInput)}
+	if g.Watch.DeadLetters != nil {
+		verdicts = append(verdicts, self.JudgeDeadLetters(g.countDeadLetters(ctx), g.Policy.Limits.DeadLetters))
+	}
+	_, err := g.applySelf(ctx, verdicts...)
 	return err
 }

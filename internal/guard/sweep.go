@@ -11,6 +11,7 @@ import (
 	"cmkguard/internal/fault"
 	"cmkguard/internal/journal"
 	"cmkguard/internal/risk"
+	"cmkguard/internal/self"
 	"cmkguard/internal/store"
 )
 
@@ -34,8 +35,8 @@ const (
 // after ourselves, and ends with a heartbeat: a row of ours, and, if all went well,
 // a call to the external watcher.
 func (g *Guard) Sweep(ctx context.Context) error {
-	began := g.Now()
-	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx), g.requeueSagas(ctx), g.drainPoison(ctx), g.reconcile(ctx), g.watchSelf(ctx), g.Tend(ctx))
+	began, load := g.Now(), self.Load{}
+	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx, &load), g.requeueSagas(ctx, &load), g.drainPoison(ctx), g.reconcile(ctx), g.watchSelf(ctx, load), g.Tend(ctx))
 	err = errors.Join(err, g.beat(ctx, began, err))
 	g.ping(ctx, err)
 	var unrecorded *recordError
@@ -45,7 +46,7 @@ func (g *Guard) Sweep(ctx context.Context) error {
 	return err
 }
 
-func (g *Guard) requeueSignals(ctx context.Context) error {
+func (g *Guard) requeueSignals(ctx context.Context, load *self.Load) error {
 	return g.each(ctx, orphanShards, "", func(m store.Row) (bool, error) {
 		row, ok, err := g.get(ctx, m.Key, signalRow)
 		if err != nil {
@@ -56,6 +57,7 @@ func (g *Guard) requeueSignals(ctx context.Context) error {
 			return true, nil // its intake may be under way
 		}
 		if ok {
+			load.Orphans++
 			if err := g.send(ctx, signalMessage(m.Key, st.Signal), 0); err != nil {
 				return false, err
 			}
@@ -64,16 +66,18 @@ func (g *Guard) requeueSignals(ctx context.Context) error {
 	})
 }
 
-func (g *Guard) requeueSagas(ctx context.Context) error {
+func (g *Guard) requeueSagas(ctx context.Context, load *self.Load) error {
 	return g.Rec.Each(ctx, func(m journal.Mark) error {
 		sagas, err := g.openSagas(ctx, m.Partition)
 		if err != nil {
 			return err
 		}
 		for _, s := range sagas {
-			if g.Now().Sub(s.NextAt) < sagaGrace {
+			late := g.Now().Sub(s.NextAt)
+			if late < sagaGrace {
 				continue
 			}
+			load.Overdue, load.OverdueBy = load.Overdue+1, max(load.OverdueBy, late)
 			// A message too many finds its turn taken and does nothing.
 			if err := g.send(ctx, message{Kind: kindSaga, Partition: m.Partition, ID: s.Plan.ID, Seq: s.Seq}, 0); err != nil {
 				return err

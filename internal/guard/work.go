@@ -36,12 +36,15 @@ func (g *Guard) work(ctx context.Context, raw []byte) error {
 	var taken errTaken
 	switch {
 	case err == nil:
+		g.noteFreed(ctx, m)
 	case errors.As(err, &taken):
 		err = g.send(ctx, m, turnAgain) // not a failure: its turn comes
 	case fault.Is(err, fault.Invalid):
+		g.noteFreed(ctx, m)
 		err = g.Poison(ctx, WorkQueue, err.Error(), raw)
 	default:
 		m.Tries++
+		g.noteStuck(ctx, m, err)
 		err = g.send(ctx, m, max(backoff(m.Tries), fault.RetryAfter(err)))
 	}
 	if err != nil {
@@ -62,6 +65,8 @@ func (g *Guard) workOn(ctx context.Context, m message) ([]string, error) {
 		return g.runSaga(ctx, m.Partition, m.ID, m.Seq)
 	case kindBeat:
 		return g.runBeat(ctx)
+	case kindPulse:
+		return nil, g.runPulse(ctx, m)
 	}
 	return []string{m.Partition}, nil
 }

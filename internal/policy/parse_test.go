@@ -116,7 +116,8 @@ func TestTheDocumentedExample(t *testing.T) {
 	limits.Regions, limits.EventTargets = []string{"westeurope", "northeurope"}, []string{"/sites/cmkguard/"}
 	limits.BreakGlass = []string{"00000000-0000-0000-0000-000000000001"}
 	want.Limits = Limits{Risk: limits, MinVersionAge: 7 * day, RotationsPerDay: 10, ConsumersPerRun: 20, RotationDueGuard: 7 * day,
-		MinBetween: 10 * time.Minute, FailuresPerDay: 3, ConsumersPerHour: 50, ConsumersPerDay: 200, ReconcileEvery: time.Hour, RampStep: 15 * time.Minute}
+		MinBetween: 10 * time.Minute, FailuresPerDay: 3, ConsumersPerHour: 50, ConsumersPerDay: 200, ReconcileEvery: time.Hour, RampStep: 15 * time.Minute,
+		BacklogAge: time.Hour, KeptInput: 25}
 	want.Approvals, want.ErasableKeys = Approvals{Persons: 2, ValidFor: day}, []string{"kv-tenants/*"}
 	want.Heartbeat = &Heartbeat{SecretRef: "CMKGUARD_HEARTBEAT_URL", Every: 5 * time.Minute}
 	want.Runbooks = "https://wiki.example.com/cmk#"
@@ -159,10 +160,11 @@ func TestTheSmallestPolicyIsTheDefault(t *testing.T) {
 }
 
 func TestLimitsAreRead(t *testing.T) {
-	got := parse(t, "version: 1\nlimits: {expiryWarning: 45d, minVersionAge: 90m, rotationsPerDay: 0, consumersPerRun: 3, adoptionWait: 1d12h, rotationDueGuard: 2h}\n").Limits
+	got := parse(t, "version: 1\nlimits: {expiryWarning: 45d, minVersionAge: 90m, rotationsPerDay: 0, consumersPerRun: 3, adoptionWait: 1d12h, rotationDueGuard: 2h, backlogAge: 3h, keptInput: 2, deadLetters: 5}\n").Limits
 	want := Limits{
 		Risk: risk.Defaults(), MinVersionAge: 90 * time.Minute, RotationsPerDay: 0, ConsumersPerRun: 3, RotationDueGuard: 2 * time.Hour,
 		MinBetween: 10 * time.Minute, FailuresPerDay: 3, ConsumersPerHour: 50, ConsumersPerDay: 200, ReconcileEvery: time.Hour, RampStep: 15 * time.Minute,
+		BacklogAge: 3 * time.Hour, KeptInput: 2, DeadLetters: 5,
 	}
 	want.Risk.ExpiryWarning, want.Risk.AdoptionWait = 45*24*time.Hour, 36*time.Hour
 	if diff := cmp.Diff(want, got); diff != "" {

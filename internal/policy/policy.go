@@ -107,6 +107,9 @@ type Limits struct {
 	ConsumersPerHour int           // cap of clusters touched in an hour (50)
 	ConsumersPerDay  int           // cap of clusters touched in a day (200)
 	ReconcileEvery   time.Duration // how often every key is looked at, event or no event (1 hour)
+	BacklogAge       time.Duration // how long work may wait before that is told (SELF-008; 1 hour)
+	KeptInput        int           // inputs that are kept for a person before that is told (SELF-003; 25)
+	DeadLetters      int           // events that Event Grid gave up before that is told (SELF-002; 0)
 	RampStep         time.Duration // what may start by itself doubles once per step after it was first enabled (15 minutes)
 }
 

@@ -30,6 +30,8 @@ func defaultLimits() Limits {
 		ConsumersPerDay:  200,
 		RampStep:         15 * time.Minute,
 		ReconcileEvery:   time.Hour,
+		BacklogAge:       time.Hour,
+		KeptInput:        25,
 	}
 }
 
@@ -127,6 +129,9 @@ func (r reader) limits(n node) {
 		"consumersPerHour": func(n node) { l.ConsumersPerHour = n.number(0, 10000) },
 		"consumersPerDay":  func(n node) { l.ConsumersPerDay = n.number(0, 10000) },
 		"reconcileEvery":   func(n node) { l.ReconcileEvery = n.duration() },
+		"backlogAge":       func(n node) { l.BacklogAge = n.duration() },
+		"keptInput":        func(n node) { l.KeptInput = n.number(0, 1000) },
+		"deadLetters":      func(n node) { l.DeadLetters = n.number(0, 1000) },
 		"rampStep":         func(n node) { l.RampStep = n.duration() },
 	})
 }

@@ -19,8 +19,11 @@ import (
 
 // The checks about ourselves.
 const (
-	Sweeps   = "SELF-007"
-	Settings = "SELF-011"
+	DeadLetter = "SELF-002"
+	Kept       = "SELF-003"
+	Sweeps     = "SELF-007"
+	Backlog    = "SELF-008"
+	Settings   = "SELF-011"
 )
 
 // Check is one question of the catalogue.
@@ -36,10 +39,27 @@ type Check struct {
 func Catalogue() []Check {
 	return []Check{
 		{
+			DeadLetter, "Nothing lies in the dead-letter container", risk.High,
+			"Event Grid gave up delivering these events to us, after a day of tries: what they told of is known only if a sweep has found it since",
+			"See what is there and why each was given up: `cmkguard poison list`. Mend what refused them (the app stopped, its identity, its network), " +
+				"then replay or drop them: the container is empty when that is done.",
+		},
+		{
+			Kept, "What could not be handled is looked at", risk.Medium,
+			"input that nobody could read is kept and waits for a person; what it told of is known only if a sweep has found it since",
+			"See what is kept and why: `cmkguard poison list`. Mend its sender, then replay or drop each.",
+		},
+		{
 			Sweeps, "The sweep runs", risk.Critical,
 			"nothing is looked at by itself any more: lost events, escalations, alerts that wait to be sent again, and the journal's seal wait for ever",
 			"Look at the app's log for invocations of the function sweep: is its timer enabled, is the app running, does each invocation fail or time out? " +
 				"`cmkguard health` shows when one last got to its end.",
+		},
+		{
+			Backlog, "Work is worked off", risk.High,
+			"events are taken in and not acted on: rotations, repairs and alerts come late or not at all",
+			"Look at the app's log for invocations of the function work: does it run, does each invocation fail or time out, is the storage account throttled? " +
+				"What is named is tried again by itself.",
 		},
 		{
 			Settings, "Settings and policy are in force", risk.High,

@@ -74,3 +74,50 @@ func TestSettings(t *testing.T) {
 		t.Errorf("%+v\n%+v", a, b)
 	}
 }
+
+func TestTheLoad(t *testing.T) {
+	t.Parallel()
+	const limit = time.Hour
+	for name, c := range map[string]struct {
+		load self.Load
+		want risk.Answer
+		why  string
+	}{
+		"nothing waits":     {self.Load{}, risk.OK, "waits 0s"},
+		"one is out":        {self.Load{PulseSent: now.Add(-limit), PulseTook: time.Minute}, risk.OK, "waits 1h0m0s"},
+		"one is late":       {self.Load{PulseSent: now.Add(-limit - time.Second)}, risk.Broken, "since 2026-11-01T10:59:59Z"},
+		"one came late":     {self.Load{PulseTook: 2 * limit}, risk.Broken, "2h0m0s behind"},
+		"and one is out":    {self.Load{PulseTook: 2 * limit, PulseSent: now}, risk.Broken, "behind"},
+		"work fails":        {self.Load{Stuck: 3, StuckSince: now.Add(-limit), StuckWhy: "HTTP 500"}, risk.Broken, "3 pieces of work fail again and again, the oldest since 2026-11-01T11:00:00Z: HTTP 500"},
+		"steps are late":    {self.Load{Overdue: 7, OverdueBy: limit}, risk.OK, ""},
+		"steps are overdue": {self.Load{Overdue: 7, OverdueBy: limit + time.Second}, risk.Broken, "7 steps"},
+		"a few orphans":     {self.Load{Orphans: self.TooManyOrphans}, risk.OK, ""},
+		"many orphans":      {self.Load{Orphans: self.TooManyOrphans + 1}, risk.Broken, "101 events"},
+		"all at once":       {self.Load{PulseTook: 2 * limit, Stuck: 1, Overdue: 1, OverdueBy: 2 * limit}, risk.Broken, "; 1 steps"},
+	} {
+		v := self.JudgeLoad(c.load, limit, now)
+		if v.Check != self.Backlog || v.Answer != c.want || !strings.Contains(v.Why, c.why) || len(v.Evidence) != 1 {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+func TestCounts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		count self.Count
+		want  risk.Answer
+		why   string
+	}{
+		"none":      {self.Count{}, risk.OK, "0"},
+		"the limit": {self.Count{N: 2}, risk.OK, "2"},
+		"above":     {self.Count{N: 3, More: true}, risk.Broken, "3 or more"},
+		"uncounted": {self.Count{N: 9, Why: "HTTP 403"}, risk.Unknown, "HTTP 403"},
+	} {
+		for _, v := range []risk.Verdict{self.JudgeDeadLetters(c.count, 2), self.JudgeKept(c.count, 2)} {
+			if v.Answer != c.want || !strings.Contains(v.Why, c.why) {
+				t.Errorf("%s: %+v", name, v)
+			}
+		}
+	}
+}
