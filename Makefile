@@ -6,7 +6,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 PACKAGE  := build/app
 export CGO_ENABLED ?= 0
 
-.PHONY: help build test race crash e2e soak lint bench fuzz demo run package infra-check kql-check clean
+.PHONY: help build test race crash million e2e soak lint bench fuzz demo run package infra-check kql-check clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ crash: ## kill the process at every call that it makes: minutes
 
 model: ## 10,000 random worlds, people and attackers against the invariants: minutes
 	@set -o pipefail; $(GO) test ./internal/guard -run WhateverHappens -v -rapid.checks=2500 | grep -v '^=== '
+
+million: ## a million mixed events through the doors: none lost, bounded memory; about a minute
+	CMKGUARD_MIXED=1000000 $(GO) test -v -run AMillionMixedEvents ./internal/app
 
 AZURITE := build/azurite/node_modules/azurite/dist/src/azurite.js
 soak: $(AZURITE) ## 10,000 signals through two workers on the storage emulator, which is stopped in between

@@ -23,6 +23,7 @@ type level int
 
 const (
 	inside       level = iota // of a value that nobody asks about
+	inEach                    // of an object whose every field is asked for
 	inProperties              // of a record's properties
 	inRecord
 	inMessage // a record, or what stands around a list of them
@@ -79,7 +80,7 @@ func (s *scanner) record(depth int) bool {
 // field scans a field's value and keeps what is asked of it at this level.
 func (s *scanner) field(l level, name []byte, depth int, g *glance) bool {
 	f := nobodys
-	if l != inside {
+	if l >= inProperties {
 		f = fieldOf(name)
 	}
 	switch {
@@ -95,6 +96,8 @@ func (s *scanner) field(l level, name []byte, depth int, g *glance) bool {
 	}
 	value := s.b[start:s.i]
 	switch {
+	case l == inEach:
+		s.each(name, value)
 	case f == fieldStatus: // Managed HSM has it outside of properties
 		g.status = statusOf(value)
 	case l < inRecord:

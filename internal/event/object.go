@@ -43,43 +43,34 @@ func newObject(name string, raw json.RawMessage, problems *[]string) object {
 		o.problem("%s is nested %d deep: want at most %d levels", what, d, maxDepth)
 		return o
 	}
-	// A string's inside has not been looked at before.
-	if !json.Valid(raw) {
+	if !o.read(raw) {
 		o.problem("%s is not JSON: want an object", what)
-		return o
-	}
-	if err := o.read(raw); err != nil {
-		o.problem("%s: %s", what, clip(err.Error()))
 		o.fields = nil
 	}
 	return o
 }
 
 // read takes the fields one by one, because a map would let the last of two
-// values win in silence.
-func (o *object) read(raw json.RawMessage) error {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if _, err := dec.Token(); err != nil {
-		return err
-	}
+// values win in silence. It returns false if raw is no JSON: a string's inside has
+// not been looked at before. The values alias raw.
+func (o *object) read(raw json.RawMessage) bool {
 	o.fields = make(map[string]json.RawMessage, 8)
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return err
+	s := scanner{b: raw, each: func(name, value []byte) {
+		text := string(name)
+		if plain := strings.IndexFunc(text, func(r rune) bool { return r == '\\' || r > '~' }) < 0; !plain {
+			_ = json.Unmarshal([]byte(`"`+text+`"`), &text) // valid, or the scan would have ended
 		}
-		var v json.RawMessage
-		if err := dec.Decode(&v); err != nil {
-			return err
-		}
-		text, _ := name.(string)
 		key := fold(text)
-		if old, twice := o.fields[key]; twice && !bytes.Equal(old, v) {
+		if old, twice := o.fields[key]; twice && !bytes.Equal(old, value) {
 			o.problem("%s appears twice with different values: want it once", o.prefix+clip(strings.TrimSpace(text)))
 		}
-		o.fields[key] = v
+		o.fields[key] = value
+	}}
+	if !s.object(inEach, 0, nil) {
+		return false
 	}
-	return nil
+	s.space()
+	return s.i == len(raw)
 }
 
 func fold(name string) string { return strings.ToLower(strings.TrimSpace(name)) }

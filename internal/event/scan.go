@@ -7,6 +7,7 @@ type scanner struct {
 	b     []byte
 	i     int
 	found func(rec []byte, g glance)
+	each  func(name, value []byte) // inEach: called for every field
 }
 
 // maxNesting is how deep encoding/json lets values nest.

@@ -1,6 +1,8 @@
 package funchost
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -36,11 +38,23 @@ func TestBatchOfMessages(t *testing.T) {
 }
 
 func FuzzBatch(f *testing.F) {
-	for _, s := range []string{`"[\"dmFsaWQ=\"]"`, `["YQ=="]`, `"[]"`, `"\"[]\""`, `7`, ``} {
+	for _, s := range []string{`"[\"dmFsaWQ=\"]"`, `"[\"YQ==\",\"eyJ9\"]"`, `"[\"YQ==\", \"eyJ9\"]"`, `"[\"YQ\\u003d=\"]"`, `"[\"YQ==\n\"]"`, `["YQ=="]`, `"[]"`, `"\"[]\""`, `7`, ``} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		inv := &Invocation{Data: map[string]json.RawMessage{"x": raw}}
+		if fast, ok := asTheHostWritesIt(raw); ok { // the same as by the standard library, from valid JSON
+			var text string
+			var list []string
+			if json.Valid(raw) && (json.Unmarshal(raw, &text) != nil || json.Unmarshal([]byte(text), &list) != nil || len(list) != len(fast)) {
+				t.Fatalf("%q: %q", raw, fast)
+			}
+			for i, s := range list {
+				if b, err := base64.StdEncoding.Strict().DecodeString(s); err != nil || !bytes.Equal(b, fast[i]) {
+					t.Fatalf("message %d of %q: %q, %v", i, raw, fast[i], err)
+				}
+			}
+		}
 		if _, err := inv.Batch("x"); err != nil && !errors.Is(err, ErrShape) {
 			t.Fatal(err)
 		}
