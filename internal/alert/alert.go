@@ -130,8 +130,9 @@ const (
 
 // Target is a channel that an alert goes to, and how (internal/alert/route).
 type Target struct {
-	Channel string
-	Why     string // what chose it
+	Channel  string
+	Fallback []string // told in its place while it cannot be reached
+	Why      string   // what chose it
 }
 
 // Notification is one delivery of an alert to one channel: the outbox row. Rows
@@ -147,12 +148,22 @@ type Notification struct {
 	SentAt     *time.Time        `json:"sentAt,omitempty"`
 	ProviderID string            `json:"providerId,omitempty"`
 	LastError  string            `json:"lastError,omitempty"`
-	Why        string            `json:"why,omitempty"` // what chose the channel
+	// TriedAt is when it was first tried in vain: it is given up a day after, and a
+	// week after where people have to mend the credentials.
+	TriedAt *time.Time `json:"triedAt,omitempty"`
+	Class   Class      `json:"class,omitempty"` // of the last failure
+	Why     string     `json:"why,omitempty"`   // what chose the channel
+	// Fallback are the channels that stand in while this one cannot be reached, StoodIn
+	// those that did. StandsInFor is the channel in whose place this delivery is.
+	Fallback    []string `json:"fallback,omitempty"`
+	StoodIn     []string `json:"stoodIn,omitempty"`
+	StandsInFor string   `json:"standsInFor,omitempty"`
 }
 
 // Channel delivers one alert. Send returns the provider's id for it. Errors are
-// classified (internal/fault): Transient and Unknown are tried again, Invalid
-// and Denied are given up. It must be safe to send the same alert twice: the
+// classified (internal/fault): Invalid is given up at once; the rest is tried
+// again, Denied for a week and Transient (with CodeRate where the receiver
+// throttles) and Unknown for a day. It must be safe to send the same alert twice: the
 // alert's ID is the provider's idempotency key where there is one.
 type Channel interface {
 	Send(ctx context.Context, a Alert) (providerID string, err error)

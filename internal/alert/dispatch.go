@@ -1,10 +1,11 @@
 package alert
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"cmkguard/internal/fault"
@@ -14,13 +15,16 @@ import (
 
 const (
 	sendTimeout  = 10 * time.Second
-	maxTries     = 12
 	firstDelay   = 5 * time.Second
-	longestDelay = 30 * time.Minute
+	longestDelay = 5 * time.Minute // a channel that is back has what waited within these
 	// longestAsked bounds Retry-After: a receiver may slow us down, not silence us.
 	longestAsked = time.Hour
-	keepSent     = 7 * 24 * time.Hour
-	maxErrorText = 500
+	// giveUpAfter is how long a delivery is tried; of refused credentials, which
+	// people have to mend, a week.
+	giveUpAfter     = 24 * time.Hour
+	giveUpAuthAfter = 7 * 24 * time.Hour
+	keepSent        = 7 * 24 * time.Hour
+	maxErrorText    = 500
 )
 
 // Recorder commits a receipt with the delivery that it proves.
@@ -36,11 +40,28 @@ type Dispatcher struct {
 	channels map[string]Channel
 	now      func() time.Time
 	jitter   func() float64
+	rules    Rules
 }
 
 // NewDispatcher returns a Dispatcher; jitter gives numbers in [0, 1).
 func NewDispatcher(state store.State, rec Recorder, channels map[string]Channel, now func() time.Time, jitter func() float64) *Dispatcher {
 	return &Dispatcher{state: state, rec: rec, channels: channels, now: now, jitter: jitter}
+}
+
+// batch is what is written together.
+type batch struct {
+	entries []journal.Entry
+	ops     []store.Op
+}
+
+// pass is one call of Dispatch: what it read, and what it learned on its way.
+type pass struct {
+	*Dispatcher
+	partition string
+	parcels   []*parcel
+	resting   waiting
+	desks     map[string]breaker // of channels that were looked at for what waits
+	added     int                // deliveries that this call put into the outbox
 }
 
 // Dispatch sends what is due in one partition, the oldest alert first. It
@@ -54,40 +75,54 @@ func NewDispatcher(state store.State, rec Recorder, channels map[string]Channel,
 func (d *Dispatcher) Dispatch(ctx context.Context, partition string) (left int, next time.Time, err error) {
 	parcels, err := readOutbox(ctx, d.state, partition)
 	problems := []error{err}
-	queue := waiting{}
-	for i := range parcels {
-		p := &parcels[i]
-		problems = append(problems, d.handle(ctx, partition, p, queue))
-		if p.n.State != Pending {
+	p := &pass{Dispatcher: d, partition: partition, parcels: parcels, resting: waiting{}, desks: map[string]breaker{}}
+	for _, x := range parcels {
+		problems = append(problems, p.handle(ctx, x))
+		if x.n.State != Pending {
 			continue
 		}
 		left++
-		if next.IsZero() || p.n.NextAt.Before(next) {
-			next = p.n.NextAt
+		if next.IsZero() || x.n.NextAt.Before(next) {
+			next = x.n.NextAt
 		}
+	}
+	if p.added > 0 { // the next call reads them
+		left, next = left+p.added, d.now()
 	}
 	return left, next, errors.Join(problems...)
 }
 
-// handle does what is due with one row, and leaves in p how it stands.
-func (d *Dispatcher) handle(ctx context.Context, partition string, p *parcel, queue waiting) error {
+// handle does what is due with one row, and leaves in x how it stands.
+func (p *pass) handle(ctx context.Context, x *parcel) error {
+	if x.n.State != Pending {
+		return p.tidy(ctx, x)
+	}
 	var err error
-	switch p.n.State {
-	case Pending:
-		if at := queue.until(p.n); at.After(p.n.NextAt) {
-			p.n.NextAt = at // in this call only: the row keeps its time
-		}
-		if ctx.Err() == nil && !p.n.NextAt.After(d.now()) {
-			err = d.deliver(ctx, partition, p, queue)
-		}
-		if p.n.State == Pending {
-			queue[sameIncident(p.n)] = p.n.NextAt
-		}
-	case Sent:
-		if p.n.SentAt != nil && d.now().Sub(*p.n.SentAt) > keepSent {
-			err = d.drop(ctx, partition, p.row)
-		}
-	case Poison: // kept, to be replayed
+	if at := p.resting.until(x.n); at.After(x.n.NextAt) {
+		x.n.NextAt = at // in this call only: the row keeps its time
+	}
+	switch {
+	case ctx.Err() != nil:
+	case !x.n.NextAt.After(p.now()):
+		err = p.deliver(ctx, x)
+	case len(x.n.StoodIn) == 0 && (x.n.Attempt > 0 || !p.resting[x.n.Channel].IsZero()): // its channel may be down
+		err = p.standInIfDown(ctx, x)
+	}
+	if x.n.State == Pending {
+		p.resting[sameIncident(x.n)] = x.n.NextAt
+	}
+	return err
+}
+
+// tidy takes away a delivery that was over long ago. What was given up is kept, to
+// be replayed.
+func (p *pass) tidy(ctx context.Context, x *parcel) error {
+	if x.n.State == Poison || x.n.SentAt == nil || p.now().Sub(*x.n.SentAt) <= keepSent {
+		return nil
+	}
+	_, err := p.state.Apply(ctx, p.partition, []store.Op{{Kind: store.Delete, Key: x.row.Key, ETag: x.row.ETag}})
+	if fault.Is(err, fault.Conflict) {
+		return nil // somebody else did
 	}
 	return err
 }
@@ -106,94 +141,24 @@ func (w waiting) until(n Notification) time.Time {
 	return at
 }
 
-func (d *Dispatcher) drop(ctx context.Context, partition string, row store.Row) error {
-	_, err := d.state.Apply(ctx, partition, []store.Op{{Kind: store.Delete, Key: row.Key, ETag: row.ETag}})
-	if fault.Is(err, fault.Conflict) {
-		return nil // somebody else did
-	}
-	return err
-}
-
-// deliver tries once and commits what came of it. If the commit fails the row
-// stays as it was and is sent again, under the same alert id.
-func (d *Dispatcher) deliver(ctx context.Context, partition string, p *parcel, queue waiting) error {
-	id, err := d.send(ctx, p.n.Channel, p.n.Alert)
-	n, text := d.after(p.n, id, err)
-	if n.State == Pending {
-		queue[n.Channel] = n.NextAt
-	}
-	var entries []journal.Entry
-	if text != "" {
-		entries = append(entries, journal.Entry{Kind: journal.KindReceipt, Subject: n.Alert.Subject, Ref: n.Alert.ID, Text: text, Body: receipt(n)})
-	}
-	if n.State == Poison {
-		if err := d.list(ctx, partition, n.ID); err != nil {
-			return err // the row stays as it was: it is sent, and given up, once more
-		}
-	}
-	op := store.Op{Kind: store.Replace, Key: p.row.Key, Value: encode(n), ETag: p.row.ETag}
-	if err := d.rec.Commit(ctx, partition, entries, op); err != nil {
+// commit writes a delivery as it stands after something happened to it. If that
+// fails, the row stays as it was.
+func (p *pass) commit(ctx context.Context, x *parcel, n Notification, b batch) error {
+	op := store.Op{Kind: store.Replace, Key: x.row.Key, Value: encode(n), ETag: x.row.ETag}
+	if err := p.rec.Commit(ctx, p.partition, b.entries, append(b.ops, op)...); err != nil {
 		if fault.Is(err, fault.Conflict) {
 			return nil // another dispatcher was faster; what it wrote is read next time
 		}
 		return err
 	}
-	p.n = n
+	x.n, x.stale = n, true
+	p.added += len(b.ops)
 	return nil
 }
 
-// after returns the delivery as one more attempt left it, and the journal's
-// line if it is over.
-func (d *Dispatcher) after(n Notification, providerID string, err error) (Notification, string) {
-	now := d.now().UTC()
-	n.Attempt++
-	title := Clean(n.Alert.Title, 300)
-	if err == nil {
-		n.State, n.SentAt, n.ProviderID, n.LastError = Sent, &now, providerID, ""
-		return n, fmt.Sprintf("told %s: %s", n.Channel, title)
-	}
-	n.LastError = Clean(err.Error(), maxErrorText)
-	if hopeless(err) || n.Attempt >= maxTries {
-		n.State = Poison
-		return n, fmt.Sprintf("gave up telling %s after %d attempts (%s): %s", n.Channel, n.Attempt, fault.KindOf(err), title)
-	}
-	n.NextAt = now.Add(d.delay(n.Attempt, fault.RetryAfter(err)))
-	return n, ""
-}
-
-func (d *Dispatcher) send(ctx context.Context, channel string, a Alert) (string, error) {
-	ch, ok := d.channels[channel]
-	if !ok {
-		return "", fault.New(fault.Invalid, "alert.send", "channel %q is not configured (policy: channels)", channel)
-	}
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
-	defer cancel()
-	return ch.Send(ctx, a)
-}
-
-func hopeless(err error) bool { return fault.Is(err, fault.Invalid) || fault.Is(err, fault.Denied) }
-
-// delay doubles from 5 s to 30 min, spread over its upper half so that many
-// deliveries do not come back together; never shorter than the channel asked,
-// within longestAsked.
-func (d *Dispatcher) delay(attempt int, asked time.Duration) time.Duration {
-	w := firstDelay
-	for range min(attempt-1, 10) {
-		w *= 2
-	}
-	w = min(w, longestDelay)
-	return max(min(asked, longestAsked), w/2+time.Duration(d.jitter()*float64(w/2)))
-}
-
-func receipt(n Notification) json.RawMessage {
-	return encode(struct {
-		Channel    string            `json:"channel"`
-		State      NotificationState `json:"state"`
-		Attempt    int               `json:"attempt"`
-		ProviderID string            `json:"providerId"`
-		Dedup      string            `json:"dedupKey"`
-		Error      string            `json:"error,omitempty"`
-	}{n.Channel, n.State, n.Attempt, n.ProviderID, n.Alert.DedupKey, n.LastError})
+// entry is the journal's line about a delivery.
+func (p *pass) entry(n Notification, text string) journal.Entry {
+	return journal.Entry{Kind: journal.KindReceipt, Subject: n.Alert.Subject, Ref: n.Alert.ID, Text: text, Body: receipt(n)}
 }
 
 // Direct tells people without any storage, for when the record cannot be
@@ -212,4 +177,17 @@ func (d *Dispatcher) Direct(ctx context.Context, a Alert, channels []string) []e
 		}
 	}
 	return problems
+}
+
+// oldestFirst is the order of deliveries: by when their alerts were made.
+func oldestFirst(a, b *parcel) int {
+	return cmp.Or(a.n.Alert.At.Compare(b.n.Alert.At), cmp.Compare(a.row.Key, b.row.Key))
+}
+
+// row returns the delivery of the id in this outbox, or nil.
+func (p *pass) find(id string) *parcel {
+	if i := slices.IndexFunc(p.parcels, func(x *parcel) bool { return x.n.ID == id }); i >= 0 {
+		return p.parcels[i]
+	}
+	return nil
 }

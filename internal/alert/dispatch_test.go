@@ -193,55 +193,78 @@ func TestOneIncidentKeepsItsOrder(t *testing.T) {
 
 func TestGivenUp(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		status, attempts int
-		text             string
+	slow := fault.New(fault.Transient, "fake", "429")
+	slow.Code = alert.CodeRate
+	for class, c := range map[alert.Class]struct {
+		fail     error
+		tried    time.Duration // for how long, about
+		attempts int           // at most: an open breaker spares the receiver
 	}{
-		"refused": {http.StatusGone, 1, "gave up telling ops after 1 attempts (invalid): "},
-		"denied":  {http.StatusForbidden, 1, "gave up telling ops after 1 attempts (denied): "},
-		"down":    {http.StatusServiceUnavailable, 12, "gave up telling ops after 12 attempts (transient): "},
+		alert.ClassPayload: {fault.New(fault.Invalid, "fake", "410"), 0, 1},
+		alert.ClassAuth:    {fault.New(fault.Denied, "fake", "403"), 7 * 24 * time.Hour, 7*24*8 + 8},
+		alert.ClassServer:  {down(), 24 * time.Hour, 24*24 + 8},
+		alert.ClassRate:    {slow, 24 * time.Hour, 24*24 + 8},
+		alert.ClassNetwork: {context.DeadlineExceeded, 24 * time.Hour, 24*24 + 8},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(string(class), func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t)
-			r := b.receiver(func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) })
-			b.connect(map[string]*receiver{"ops": r})
-			b.put(alerttest.Sample("a-1", start()), "ops")
-			for left, next := b.dispatch(); left > 0; left, next = b.dispatch() {
-				if wait := next.Sub(b.clock); wait < 2500*time.Millisecond || wait > 30*time.Minute {
+			k := newDesks(t, "ops")
+			ops := k.chans["ops"]
+			ops.fail = c.fail
+			k.put(part, alerttest.Sample("a-1", start()), alert.To("ops")...)
+			for left := 1; left > 0; {
+				var next time.Time
+				var err error
+				if left, next, err = k.d.Dispatch(context.Background(), part); err != nil {
+					t.Fatal(err)
+				}
+				if wait := next.Sub(k.clock); left > 0 && (wait < 2500*time.Millisecond || wait > 15*time.Minute) {
 					t.Fatalf("waits %s", wait)
 				}
-				b.clock = next
+				if left > 0 {
+					k.clock = next
+				}
 			}
-			ns, receipts := b.rows()
-			if len(r.all()) != c.attempts || ns[0].State != alert.Poison || !strings.Contains(ns[0].LastError, fmt.Sprint(c.status)) {
-				t.Errorf("%d requests, %+v", len(r.all()), ns[0])
+			if over := k.clock.Sub(start()) - c.tried; over < 0 || over > 20*time.Minute {
+				t.Errorf("given up after %s", k.clock.Sub(start()))
 			}
-			if len(receipts) != 1 || !strings.HasPrefix(receipts[0], c.text) {
-				t.Errorf("receipts %q", receipts)
+			n := k.outbox(part)["ops a-1"]
+			if ops.calls > c.attempts || ops.calls < c.attempts/4 || n.State != alert.Poison || n.Class != class || !strings.Contains(c.fail.Error(), n.LastError) {
+				t.Errorf("%d calls, %+v", ops.calls, n)
 			}
-			b.clock = b.clock.Add(365 * 24 * time.Hour)
-			b.dispatch()
-			if ns, _ := b.rows(); len(ns) != 1 {
+			want := fmt.Sprintf("gave up telling ops after %d attempts (%s): ", ops.calls, class)
+			if r := k.receipts(part); len(r) != 1 || !strings.HasPrefix(r[0], want) {
+				t.Errorf("receipts %q", r)
+			}
+			k.clock = k.clock.Add(365 * 24 * time.Hour)
+			if k.tend(part); len(k.outbox(part)) != 1 {
 				t.Error("what was given up is gone: it can no longer be replayed")
 			}
 		})
 	}
 }
 
-func TestAChannelThatIsNotConfiguredIsGivenUpWithTheReason(t *testing.T) {
+// A policy that is not in force, or a secret that is not set, takes a channel away
+// for a while: what waits for it is not given up at once.
+func TestAChannelThatIsNotConfiguredIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	r := b.receiver(nil)
 	b.connect(map[string]*receiver{"ops": r})
 	b.put(alerttest.Sample("a-1", start()), "gone", "ops")
-	if left, _ := b.dispatch(); left != 0 || len(r.all()) != 1 {
+	if left, _ := b.dispatch(); left != 1 || len(r.all()) != 1 {
 		t.Fatalf("%d left, %d sent", left, len(r.all()))
 	}
 	ns, _ := b.rows()
 	i := slices.IndexFunc(ns, func(n alert.Notification) bool { return n.Channel == "gone" })
-	if ns[i].State != alert.Poison || !strings.Contains(ns[i].LastError, `channel "gone" is not configured`) {
+	if ns[i].State != alert.Pending || ns[i].Class != alert.ClassAuth || !strings.Contains(ns[i].LastError, `channel "gone" is not configured`) {
 		t.Errorf("%+v", ns[i])
+	}
+	back := b.receiver(nil)
+	b.connect(map[string]*receiver{"ops": r, "gone": back})
+	b.clock = b.clock.Add(time.Hour)
+	if left, _ := b.dispatch(); left != 0 || len(back.all()) != 1 {
+		t.Errorf("%d left, %d sent once it was back", left, len(back.all()))
 	}
 }
 

@@ -1,7 +1,6 @@
 package alert
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,7 +35,7 @@ func Notifications(a Alert, targets []Target, now time.Time) []Notification {
 		seen[t.Channel] = true
 		out = append(out, Notification{
 			Schema: 1, ID: notificationID(a.ID, t.Channel), Alert: a, Channel: t.Channel, State: Pending, NextAt: now.UTC(),
-			Why: Clean(t.Why, maxLine),
+			Why: Clean(t.Why, maxLine), Fallback: t.Fallback,
 		})
 	}
 	return out
@@ -65,8 +64,10 @@ func Rows(ns []Notification) []store.Op {
 
 // parcel is one row of an outbox and what it says.
 type parcel struct {
-	row store.Row
-	n   Notification
+	row    store.Row
+	stored Notification // as the row has it
+	n      Notification
+	stale  bool // it was written since: what the row now is, the next call reads
 }
 
 // Outbox reads a partition's deliveries, the oldest alert first.
@@ -81,8 +82,8 @@ func Outbox(ctx context.Context, state store.State, partition string) ([]Notific
 
 // readOutbox reads a partition's deliveries, the oldest alert first. A row that
 // cannot be read is an error beside the others, never a reason to keep them.
-func readOutbox(ctx context.Context, state store.State, partition string) ([]parcel, error) {
-	var out []parcel
+func readOutbox(ctx context.Context, state store.State, partition string) ([]*parcel, error) {
+	var out []*parcel
 	var problems []error
 	for from := outboxPrefix; ; {
 		rows, err := state.Scan(ctx, partition, from, outboxEnd, page)
@@ -91,11 +92,12 @@ func readOutbox(ctx context.Context, state store.State, partition string) ([]par
 			break
 		}
 		for _, row := range rows {
-			p := parcel{row: row}
+			p := &parcel{row: row}
 			if err := json.Unmarshal(row.Value, &p.n); err != nil {
 				problems = append(problems, fault.New(fault.Invalid, "alert.Dispatch", "%s/%s: %w", partition, row.Key, err))
 				continue
 			}
+			p.stored = p.n
 			out = append(out, p)
 		}
 		if len(rows) < page {
@@ -103,9 +105,7 @@ func readOutbox(ctx context.Context, state store.State, partition string) ([]par
 		}
 		from = rows[len(rows)-1].Key + "-" // the next name that a key can have
 	}
-	slices.SortStableFunc(out, func(a, b parcel) int {
-		return cmp.Or(a.n.Alert.At.Compare(b.n.Alert.At), cmp.Compare(a.row.Key, b.row.Key))
-	})
+	slices.SortStableFunc(out, oldestFirst)
 	return out, errors.Join(problems...)
 }
 

@@ -81,6 +81,9 @@ func explain(out io.Writer, pol *policy.Policy, a alert.Alert, told []string, no
 	}
 	for _, t := range c.Targets {
 		fmt.Fprintf(out, "goes to %s: %s\n", t.Channel, t.Why)
+		if len(t.Fallback) > 0 {
+			fmt.Fprintf(out, "  while it cannot be reached: %s\n", strings.Join(t.Fallback, ", "))
+		}
 	}
 	if len(c.Targets) == 0 {
 		fmt.Fprintln(out, "goes to nobody: only the journal shows it")

@@ -76,7 +76,7 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 	g := &guard.Guard{
 		Cloud: profile.Cloud, Policy: pol, CanWrite: s.Remediator != "",
 		State: b.State, Queue: b.Queue, Rec: rec,
-		Alerts: alert.NewDispatcher(b.State, rec, channels, now, jitter),
+		Alerts: alert.NewDispatcher(b.State, rec, channels, now, jitter).Under(alertRules(pol, limit.New(b.State, now))),
 		Seal:   seal,
 		Now:    now, NewID: uuid.NewString,
 		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL, Watch: guard.Watch{Beats: true},

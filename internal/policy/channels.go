@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	"cmkguard/internal/risk"
 )
@@ -46,13 +47,47 @@ func readChannel(n node) Channel {
 		"secretRef": func(n node) { c.SecretRef = readSecretRef(n) },
 		"region":    func(n node) { c.Region = readRegion(n) },
 		"channel":   func(n node) { c.Target = n.text() },
+		"rate":      func(n node) { c.Rate = readRate(n) },
 		"secret":    secretHere, "token": secretHere, "password": secretHere, "key": secretHere, "apiKey": secretHere,
 		"secretValue": secretHere,
 	})
 	n.require(found, "name", "name: TEXT")
 	n.require(found, "kind", "kind: "+allKinds)
 	checkKind(n, c, found)
+	if c.Rate == (Rate{}) {
+		c.Rate = usualRate(c.Kind)
+	}
 	return c
+}
+
+func readRate(n node) Rate {
+	var r Rate
+	found := n.fields(map[string]func(node){
+		"sends": func(n node) { r.Sends = n.number(1, 10000) },
+		"per":   func(n node) { r.Per = n.duration() },
+	})
+	n.require(found, "sends", "sends: 60")
+	n.require(found, "per", "per: 1m")
+	if r.Per > time.Hour {
+		n.problem("per is above 1h: want a stretch within which an alert may wait")
+	}
+	return r
+}
+
+// usualRate is what a kind's receiver is known to take. Slack: one message a second,
+// with bursts (api.slack.com/docs/rate-limits). PagerDuty: 120 events a minute per
+// integration key (community.pagerduty.com/forum/t/monitoring-api-rate-limiting/3318).
+// The rest documents none that would hold for every plan: what a person could read.
+func usualRate(kind string) Rate {
+	switch kind {
+	case kindPagerDuty:
+		return Rate{Sends: 120, Per: time.Minute}
+	case kindConsole:
+		return Rate{} // our own output
+	case kindWebhook, kindEventGrid:
+		return Rate{Sends: 50, Per: 10 * time.Second}
+	}
+	return Rate{Sends: 10, Per: 10 * time.Second}
 }
 
 func checkKind(n node, c Channel, found map[string]bool) {

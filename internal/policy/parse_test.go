@@ -91,16 +91,16 @@ func TestTheDocumentedExample(t *testing.T) {
 		{Name: "batch-run", Zone: newYork, From: 23 * time.Hour, To: 2*time.Hour + 30*time.Minute},
 	}
 	want.Channels = []Channel{
-		{Name: "ops", Kind: "webhook", URL: "https://ops.example.com/hooks/cmk", SecretRef: "CMKGUARD_WEBHOOK_SECRET"},
-		{Name: "bus", Kind: "eventgrid", URL: "https://cmk.westeurope-1.eventgrid.azure.net/api/events"},
-		{Name: "pager", Kind: "pagerduty", Region: "eu", SecretRef: "CMKGUARD_PAGERDUTY_KEY"},
-		{Name: "chat", Kind: "slack", SecretRef: "CMKGUARD_SLACK_WEBHOOK"},
-		{Name: "team", Kind: "teams", SecretRef: "CMKGUARD_TEAMS_WORKFLOW"},
+		{Name: "ops", Kind: "webhook", URL: "https://ops.example.com/hooks/cmk", SecretRef: "CMKGUARD_WEBHOOK_SECRET", Rate: Rate{Sends: 50, Per: 10 * time.Second}},
+		{Name: "bus", Kind: "eventgrid", URL: "https://cmk.westeurope-1.eventgrid.azure.net/api/events", Rate: Rate{Sends: 50, Per: 10 * time.Second}},
+		{Name: "pager", Kind: "pagerduty", Region: "eu", SecretRef: "CMKGUARD_PAGERDUTY_KEY", Rate: Rate{Sends: 120, Per: time.Minute}},
+		{Name: "chat", Kind: "slack", SecretRef: "CMKGUARD_SLACK_WEBHOOK", Rate: Rate{Sends: 10, Per: 10 * time.Second}},
+		{Name: "team", Kind: "teams", SecretRef: "CMKGUARD_TEAMS_WORKFLOW", Rate: Rate{Sends: 30, Per: time.Minute}},
 		{Name: "log", Kind: "console"},
 	}
 	want.Routes = []Route{
 		{
-			Match: AlertMatch{MinSeverity: risk.High}, Channels: []string{"ops", "pager"},
+			Match: AlertMatch{MinSeverity: risk.High}, Channels: []string{"ops", "pager"}, Fallback: []string{"chat"},
 		},
 		{
 			Match: AlertMatch{

@@ -121,5 +121,12 @@ type Channel struct {
 	Region    string // of PagerDuty: "us" (also ""), "eu"
 	Target    string // of a Slack bot: the channel's id or name; "" for an incoming webhook
 	SecretRef string // name of the setting that holds the secret; never the secret
+	Rate      Rate   // the most that is sent to it
 	Line      int
+}
+
+// Rate is how much may be sent in a stretch of time; all instances share it.
+type Rate struct {
+	Sends int
+	Per   time.Duration
 }

@@ -23,6 +23,7 @@ func readRoute(n node) Route {
 		"minSeverity": func(n node) { short = readSeverity(n) },
 		"match":       func(n node) { route.Match = readAlertMatch(n) },
 		"channels":    func(n node) { route.Channels = n.texts(anyName) },
+		"fallback":    func(n node) { route.Fallback = n.texts(anyName) },
 	})
 	n.require(found, "channels", "channels: [NAME]")
 	switch {
@@ -33,6 +34,11 @@ func readRoute(n node) Route {
 		n.problem("has minSeverity twice, here and in match: want it once")
 	case short != "":
 		route.Match.MinSeverity = short
+	}
+	for _, name := range route.Fallback {
+		if slices.Contains(route.Channels, name) {
+			n.problem("fallback %q is among its channels: want another one, which is told when they cannot be", clip(name))
+		}
 	}
 	return route
 }
@@ -149,7 +155,7 @@ func (r reader) routeAll() {
 func (r reader) checkRoutes(n node, named bool) {
 	for i, route := range r.policy.Routes {
 		at := n.child("alerts", route.Line, nil).child(fmt.Sprintf("[%d]", i), route.Line, nil)
-		for _, name := range route.Channels {
+		for _, name := range slices.Concat(route.Channels, route.Fallback) {
 			r.checkName(at, name, named)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 type Route struct {
 	Match    AlertMatch
 	Channels []string
+	Fallback []string // told in a channel's place while that cannot be reached
 	Line     int
 }
 

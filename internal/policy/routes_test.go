@@ -33,6 +33,7 @@ func TestARouteIsReadWhole(t *testing.T) {
       lifecycle: [trigger, resolve]
       hours: {zone: Europe/Berlin, weekdays: [mon], from: "08:00", to: "18:00"}
     channels: [chat]
+    fallback: [pager]
   - {minSeverity: info, channels: [log]}
 `).Routes
 	want := []Route{{
@@ -43,8 +44,8 @@ func TestARouteIsReadWhole(t *testing.T) {
 			Lifecycle: []string{"trigger", "resolve"},
 			Hours:     &Freeze{Zone: zone(t, "Europe/Berlin"), Weekdays: []time.Weekday{time.Monday}, From: 8 * time.Hour, To: 18 * time.Hour},
 		},
-		Channels: []string{"chat"}, Line: 8,
-	}, {Match: AlertMatch{MinSeverity: risk.Info}, Channels: []string{"log"}, Line: 20}}
+		Channels: []string{"chat"}, Fallback: []string{"pager"}, Line: 8,
+	}, {Match: AlertMatch{MinSeverity: risk.Info}, Channels: []string{"log"}, Line: 21}}
 	same := cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })
 	if diff := cmp.Diff(want, got, same); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

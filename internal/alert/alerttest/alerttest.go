@@ -56,6 +56,9 @@ func StatusTable(t *testing.T, send func(t *testing.T, h http.HandlerFunc) error
 			if status == http.StatusTooManyRequests && fault.RetryAfter(err) != 7*time.Second {
 				t.Errorf("%d: Retry-After is %s, want 7s", status, fault.RetryAfter(err))
 			}
+			if class := alert.ClassOf(err); (status == 429) != (class == alert.ClassRate) {
+				t.Errorf("%d: class %s", status, class)
+			}
 			if (status == 401 || status == 403) && !fault.Is(err, fault.Denied) {
 				t.Errorf("%d: %s, want denied", status, fault.KindOf(err))
 			}

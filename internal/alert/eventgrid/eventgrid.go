@@ -6,8 +6,11 @@ package eventgrid
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"net/http"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/messaging"
 
 	"cmkguard/internal/alert"
@@ -59,9 +62,21 @@ func (c *Channel) Send(ctx context.Context, a alert.Alert) (string, error) {
 		events = append(events, fact) // in one request: both arrive or none
 	}
 	if err := c.pub.Publish(ctx, events); err != nil {
-		return "", err
+		return "", throttled(err)
 	}
 	return a.ID, nil
+}
+
+// throttled marks a 429 as the dispatcher wants it.
+func throttled(err error) error {
+	var re *azcore.ResponseError
+	var f *fault.Error
+	if errors.As(err, &re) && re.StatusCode == http.StatusTooManyRequests && errors.As(err, &f) {
+		marked := *f
+		marked.Code = alert.CodeRate
+		return &marked
+	}
+	return err
 }
 
 // factOf is the event that Azure lacks, in the words of Key Vault's own events: data.Id

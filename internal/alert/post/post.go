@@ -84,6 +84,9 @@ func (c *Client) judge(resp *http.Response, answer []byte) error {
 		return nil
 	}
 	e := fault.New(fault.Invalid, c.op, "the receiver answered %d %s%s", code, http.StatusText(code), reason(answer))
+	if code == http.StatusTooManyRequests {
+		e.Code = "rate" // alert.CodeRate
+	}
 	switch {
 	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code >= 500:
 		e.Kind, e.RetryAfter = fault.Transient, c.retryAfter(resp.Header.Get("Retry-After"))

@@ -80,20 +80,28 @@ func (c *Choice) take(r policy.Route, where string) {
 	for _, name := range r.Channels {
 		i := slices.IndexFunc(c.Targets, func(t alert.Target) bool { return t.Channel == name })
 		if i < 0 {
-			c.Targets = append(c.Targets, alert.Target{Channel: name, Why: where})
+			c.Targets = append(c.Targets, alert.Target{Channel: name, Fallback: slices.Clone(r.Fallback), Why: where})
 			continue
 		}
-		c.Targets[i].Why += ", " + where
+		t := &c.Targets[i]
+		t.Why, t.Fallback = t.Why+", "+where, union(t.Fallback, r.Fallback)
 	}
 }
 
-// add adds a channel that no route chose now.
+// add adds a channel that no route chose now. It keeps the fallbacks that routes give
+// it.
 func (c *Choice) add(p *policy.Policy, name, why string) {
 	_, known := p.Channel(name)
 	if !known || slices.Contains(c.Channels(), name) {
 		return
 	}
-	c.Targets = append(c.Targets, alert.Target{Channel: name, Why: why})
+	t := alert.Target{Channel: name, Why: why}
+	for _, r := range p.Routes {
+		if slices.Contains(r.Channels, name) {
+			t.Fallback = union(t.Fallback, r.Fallback)
+		}
+	}
+	c.Targets = append(c.Targets, t)
 }
 
 // keepers adds the receivers that keep incidents, of those that were told: only

@@ -87,10 +87,11 @@ func TestWhoWasToldIsToldOfTheEnd(t *testing.T) {
 	t.Parallel()
 	night := &policy.Freeze{Zone: time.UTC, From: 22 * time.Hour, To: 6 * time.Hour}
 	p := with(to(policy.AlertMatch{MinSeverity: risk.High, Hours: night}, "pager"), to(policy.AlertMatch{MinSeverity: risk.Info}, "log"))
+	p.Routes[0].Fallback = []string{"chat"}
 	a := broken(risk.High)
 	a.Lifecycle = alert.Resolve
 	got := route.Decide(p, a, []string{"log", "pager", "gone"}, now())
-	want := []alert.Target{{Channel: "log", Why: "policy.yaml:11"}, {Channel: "pager", Why: "was told of the problem before"}}
+	want := []alert.Target{{Channel: "log", Why: "policy.yaml:11"}, {Channel: "pager", Why: "was told of the problem before", Fallback: []string{"chat"}}}
 	if diff := cmp.Diff(want, got.Targets); diff != "" {
 		t.Errorf("a channel that the policy no longer has is left out; the rest hears it: %s", diff)
 	}

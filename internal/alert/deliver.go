@@ -1,0 +1,207 @@
+package alert
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"cmkguard/internal/fault"
+)
+
+// deliver tries once, if the channel may be called, and commits what came of it. If
+// the commit fails the row stays as it was and is sent again, under the same alert
+// id.
+func (p *pass) deliver(ctx context.Context, x *parcel) error {
+	if err := p.follow(ctx, x); err != nil || x.stale {
+		return err
+	}
+	ch, ok := p.channels[x.n.Channel]
+	if !ok {
+		return p.settle(ctx, x, "", 0, fault.New(fault.Denied, "alert.send", "channel %q is not configured (policy: channels), or its secret is not set", x.n.Channel))
+	}
+	pass, wait, err := p.admit(ctx, x.n)
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		x.n.NextAt = p.now().Add(wait)
+		p.resting[x.n.Channel] = x.n.NextAt
+		if pass.open() {
+			return p.standIn(ctx, x, pass.why())
+		}
+		return nil
+	}
+	began := p.now()
+	id, failed := p.call(ctx, ch, x.n.Alert)
+	return p.settle(ctx, x, id, p.now().Sub(began), failed)
+}
+
+// call sends, within its time.
+func (d *Dispatcher) call(ctx context.Context, ch Channel, a Alert) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	return ch.Send(ctx, a)
+}
+
+func (d *Dispatcher) send(ctx context.Context, channel string, a Alert) (string, error) {
+	ch, ok := d.channels[channel]
+	if !ok {
+		return "", fault.New(fault.Denied, "alert.send", "channel %q is not configured (policy: channels), or its secret is not set", channel)
+	}
+	return d.call(ctx, ch, a)
+}
+
+// admit asks whether the channel may be called now. A wait above zero: not yet, and
+// how its breaker stands.
+func (d *Dispatcher) admit(ctx context.Context, n Notification) (b breaker, wait time.Duration, err error) {
+	taken := false
+	s, err := d.changeDesk(ctx, n.Channel, func(k *desk) (batch, bool) {
+		now := d.now().UTC()
+		b := &k.Breaker
+		switch {
+		case now.Before(b.Until):
+			wait = b.Until.Sub(now)
+		case now.Before(k.Shut):
+			wait = k.Shut.Sub(now)
+		case b.open() && now.Before(b.Probe):
+			wait = b.Probe.Sub(now)
+		case !taken && d.rules.Take != nil:
+			if wait = d.rules.Take(ctx, n.Channel); wait == 0 {
+				taken = true
+			}
+		default:
+			wait = 0
+		}
+		if wait > 0 {
+			return batch{}, false
+		}
+		if b.open() {
+			b.Probe = now.Add(probeFor)
+		}
+		k.Recent = append(k.Recent, admitted{n.ID, now})
+		k.Recent = k.Recent[max(0, len(k.Recent)-keptRecent):]
+		return batch{}, true
+	})
+	if errors.Is(err, errBusy) {
+		return b, time.Second, nil
+	}
+	return s.Breaker, wait, err
+}
+
+// settle commits what came of a call, and tells the channel's desk.
+func (p *pass) settle(ctx context.Context, x *parcel, id string, took time.Duration, failed error) error {
+	n, text := p.after(x.n, id, failed)
+	if n.State == Pending {
+		p.resting[n.Channel] = n.NextAt
+	}
+	var b batch
+	if text != "" {
+		b.entries = append(b.entries, p.entry(n, text))
+	}
+	if failed != nil { // the desk first: who stands in is told in the same batch
+		why, err := p.troubled(ctx, n, failed)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			b = p.withStandIns(ctx, &n, b, why)
+		}
+	}
+	if n.State == Poison {
+		if err := p.list(ctx, p.partition, n.ID); err != nil {
+			return err // the row stays as it was: it is sent, and given up, once more
+		}
+	}
+	if err := p.commit(ctx, x, n, b); err != nil {
+		return err
+	}
+	p.note(Event{Channel: n.Channel, What: n.State, Class: n.Class, Took: took, Age: p.now().Sub(n.Alert.At)})
+	if failed != nil {
+		return nil
+	}
+	_, err := p.deskAfter(ctx, n.Channel, nil)
+	return err
+}
+
+// troubled tells the channel's desk of a failure, and says why others are to be told
+// in its place; "" while it may only be a hiccup.
+func (p *pass) troubled(ctx context.Context, n Notification, failed error) (why string, err error) {
+	if _, ok := p.channels[n.Channel]; !ok {
+		return "it is not configured", nil
+	}
+	k, err := p.deskAfter(ctx, n.Channel, failed)
+	switch {
+	case err != nil:
+		return "", err
+	case n.State == Poison:
+		return "it was given up there (" + string(n.Class) + ")", nil
+	case k.Breaker.open():
+		return k.Breaker.why(), nil
+	}
+	return "", nil
+}
+
+func (d *Dispatcher) note(e Event) {
+	if d.rules.Note != nil {
+		d.rules.Note(e)
+	}
+}
+
+// after returns the delivery as one more attempt left it, and the journal's
+// line if it is over.
+func (d *Dispatcher) after(n Notification, providerID string, err error) (Notification, string) {
+	now := d.now().UTC()
+	n.Attempt++
+	title := Clean(n.Alert.Title, maxTitle)
+	if n.Class = ClassOf(err); err == nil {
+		n.State, n.SentAt, n.ProviderID, n.LastError = Sent, &now, providerID, ""
+		return n, fmt.Sprintf("told %s%s: %s", n.Channel, n.inPlace(), title)
+	}
+	if n.TriedAt == nil {
+		n.TriedAt = &now
+	}
+	n.LastError = Clean(err.Error(), maxErrorText)
+	if n.Class == ClassPayload || now.Sub(*n.TriedAt) >= patience(n.Class) {
+		n.State = Poison
+		return n, fmt.Sprintf("gave up telling %s after %d attempts (%s): %s", n.Channel, n.Attempt, n.Class, title)
+	}
+	n.NextAt = now.Add(d.delay(n.Attempt, fault.RetryAfter(err)))
+	return n, ""
+}
+
+func (n Notification) inPlace() string {
+	if n.StandsInFor == "" {
+		return ""
+	}
+	return " in the place of " + n.StandsInFor
+}
+
+func patience(c Class) time.Duration {
+	if c == ClassAuth {
+		return giveUpAuthAfter
+	}
+	return giveUpAfter
+}
+
+// delay doubles from 5 s to 5 min, spread over its upper half so that many
+// deliveries do not come back together; never shorter than the channel asked,
+// within longestAsked.
+func (d *Dispatcher) delay(attempt int, asked time.Duration) time.Duration {
+	w := min(firstDelay<<min(attempt-1, 10), longestDelay)
+	return max(min(asked, longestAsked), w/2+time.Duration(d.jitter()*float64(w/2)))
+}
+
+func receipt(n Notification) json.RawMessage {
+	return encode(struct {
+		Channel     string            `json:"channel"`
+		State       NotificationState `json:"state"`
+		Attempt     int               `json:"attempt"`
+		ProviderID  string            `json:"providerId"`
+		Dedup       string            `json:"dedupKey"`
+		Class       Class             `json:"class,omitempty"`
+		Error       string            `json:"error,omitempty"`
+		StandsInFor string            `json:"standsInFor,omitempty"`
+	}{n.Channel, n.State, n.Attempt, n.ProviderID, n.Alert.DedupKey, n.Class, n.LastError, n.StandsInFor})
+}
