@@ -55,7 +55,7 @@ func Again(n Notification, by string, now time.Time) (next Notification, what st
 		return n, "", fault.New(fault.Invalid, "alert.Again", "the delivery to %s is %s: nothing is to be done again", n.Channel, n.State)
 	}
 	next = n
-	next.State, next.Attempt, next.NextAt = Pending, 0, now.UTC()
+	next.State, next.Attempt, next.NextAt, next.TriedAt = Pending, 0, now.UTC(), nil
 	return next, fmt.Sprintf("to be told %s again, by %s: %s", n.Channel, Clean(by, maxName), Clean(n.Alert.Title, maxTitle)), nil
 }
 

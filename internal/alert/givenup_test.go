@@ -26,7 +26,7 @@ func (b *bench) givenUp() (rows []store.Row) {
 func TestWhatIsGivenUpIsListedFirst(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	r := b.receiver(func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	r := b.receiver(func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) })
 	b.connect(map[string]*receiver{"ops": r})
 	b.put(alerttest.Sample("a-1", start()), "ops")
 	b.state.fail = func(ops []store.Op) error {
@@ -56,7 +56,7 @@ func TestWhatIsGivenUpIsListedFirst(t *testing.T) {
 func TestGivenUpAgainIsListedAnew(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.connect(nil)
+	b.connect(map[string]*receiver{"gone": b.receiver(func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) })})
 	b.put(alerttest.Sample("a-1", start()), "gone")
 	b.dispatch()
 	before := b.givenUp()

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cmkguard/internal/alert"
+	"cmkguard/internal/alert/examples"
 	"cmkguard/internal/alert/route"
 	"cmkguard/internal/fault"
 	"cmkguard/internal/policy"
@@ -30,9 +31,10 @@ func alertCommand(p Process) *cobra.Command {
 func routeCommand(p Process) *cobra.Command {
 	var state, file, at string
 	cmd := &cobra.Command{
-		Use:   "route INCIDENT|FILE",
+		Use:   "route INCIDENT|EXAMPLE|FILE",
 		Short: "Say route by route where an alert goes, and why",
-		Long: "INCIDENT is what alerts show as incident: CHECK/SUBJECT-PARTITION. FILE holds an alert as JSON, as webhooks get it in data.\n" +
+		Long: "INCIDENT is what alerts show as incident: CHECK/SUBJECT-PARTITION. EXAMPLE names a kind of alert, such as key-deleted.\n" +
+			"FILE holds an alert as JSON, as webhooks get it in data. " +
 			"Nothing is sent.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -101,10 +103,13 @@ func alertNamed(ctx context.Context, p Process, state, name string) (a alert.Ale
 		}
 		return a, nil, nil
 	}
+	if e, ok := examples.Find(name, examples.At()); ok {
+		return e.Alert, nil, nil
+	}
 	check, partition, ok := incidentName(name)
 	if !ok {
 		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%q is neither a file nor an incident: want CHECK/SUBJECT-PARTITION as alerts show it, or a file with an alert as JSON", name)
+			err = fmt.Errorf("%q is neither an incident, an example nor a file: want CHECK/SUBJECT-PARTITION as alerts show it, the name of a kind of alert such as key-deleted, or a file with an alert as JSON", name)
 		}
 		return a, nil, exitError{exitUsage, err}
 	}

@@ -45,10 +45,13 @@ func TestAlertRouteExplainsAFile(t *testing.T) {
 			}
 		}
 	}
+	if out, code := run(t, nil, "alert", "route", "key-deleted", "--policy", pol, "--at", "2026-09-21T12:00:00+02:00"); code != 0 || !strings.Contains(out, "CMK-010") || !strings.Contains(out, "goes to log") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
 	for name, args := range map[string][]string{
-		"is neither a file nor an incident": {"alert", "route", "nothing"},
-		"is no alert as JSON":               {"alert", "route", pol},
-		`--at "noon": want`:                 {"alert", "route", file, "--at", "noon"},
+		"is neither an incident, an example nor a file": {"alert", "route", "nothing"},
+		"is no alert as JSON":                           {"alert", "route", pol},
+		`--at "noon": want`:                             {"alert", "route", file, "--at", "noon"},
 	} {
 		if out, code := run(t, nil, args...); code != 2 || !strings.Contains(out, name) {
 			t.Errorf("%v: exit %d\n%s", args, code, out)

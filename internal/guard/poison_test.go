@@ -207,7 +207,7 @@ type refuser struct {
 
 func (d *refuser) Send(ctx context.Context, a alert.Alert) (string, error) {
 	if !d.mended.Load() {
-		return "", fault.New(fault.Denied, "channel", "401")
+		return "", fault.New(fault.Invalid, "channel", "410")
 	}
 	return d.told.Send(ctx, a)
 }
@@ -233,7 +233,7 @@ func TestAnAlertThatWasGivenUpIsKeptAndToldAgain(t *testing.T) {
 			lost = k
 		}
 	}
-	if lost.ID == "" || !strings.HasPrefix(lost.Source, "alert to ") || !strings.Contains(lost.Reason, "401") || !strings.Contains(string(lost.Body), "CMK-050") {
+	if lost.ID == "" || !strings.HasPrefix(lost.Source, "alert to ") || !strings.Contains(lost.Reason, "410") || !strings.Contains(string(lost.Body), "CMK-050") {
 		t.Fatalf("%+v", lost)
 	}
 	if r := w.replay(lost.ID, nil); !r.Taken {
@@ -251,7 +251,7 @@ func TestAnAlertThatWasGivenUpIsKeptAndToldAgain(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	w.run(1)
-	if !w.told.has("CMK-050", "Broken") || !w.journalHas("again, by ops") {
+	if !w.told.has("CMK-050", "Identity lost") || !w.journalHas("again, by ops") {
 		t.Fatal("nobody was told")
 	}
 	rows, err := w.b.State.Scan(ctx, alert.GivenUp, lost.ID, lost.ID+"-", 10)
@@ -269,7 +269,7 @@ func TestAnAlertOfWhatIsOverWakesNobody(t *testing.T) {
 	d.mended.Store(true)
 	for _, k := range w.kept() {
 		r := w.replay(k.ID, nil)
-		old := strings.Contains(k.Reason, "Broken: ") && strings.Contains(k.Reason, "CMK-050")
+		old := strings.Contains(k.Reason, "Identity lost its access") && !strings.Contains(k.Reason, "Fixed")
 		if old && (r.Taken || !strings.Contains(r.Why, "is over since")) {
 			t.Errorf("%s: %+v", k.Reason, r)
 		}
@@ -278,7 +278,7 @@ func TestAnAlertOfWhatIsOverWakesNobody(t *testing.T) {
 		}
 	}
 	w.run(1)
-	if w.told.has("CMK-050", "Broken") || !w.told.has("CMK-050", "Fixed") || len(w.kept()) != 0 {
+	if w.told.triggers("CMK-050") != 0 || !w.told.has("CMK-050", "Fixed") || len(w.kept()) != 0 {
 		t.Fatalf("old news was told, or something is left: %+v", w.kept())
 	}
 }

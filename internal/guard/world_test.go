@@ -61,6 +61,18 @@ func (c *told) has(check, text string) bool {
 	return false
 }
 
+// triggers counts the check's problems that people were told of.
+func (c *told) triggers(check string) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.all {
+		if a.Check == check && a.Lifecycle == alert.Trigger {
+			n++
+		}
+	}
+	return n
+}
+
 // world is a guard over the real SDK clients, a simulated Azure over HTTPS, and
 // one store.
 type world struct {
