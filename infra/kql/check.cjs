@@ -13,7 +13,8 @@ require(path.resolve(service, 'Kusto.Language.Bridge.js'));
 const { KustoCode, GlobalState, Symbols } = globalThis.Kusto.Language;
 
 // The tables and their columns (learn.microsoft.com governance/resource-graph/
-// reference/supported-tables-resources; azure-monitor/reference/tables/azurediagnostics).
+// reference/supported-tables-resources; azure-monitor/reference/tables/azurediagnostics and
+// apptraces).
 const graph = 'id:string, name:string, type:string, tenantId:string, ["kind"]:string, location:string, resourceGroup:string, ' +
   'subscriptionId:string, managedBy:string, sku:dynamic, plan:dynamic, properties:dynamic, tags:dynamic, identity:dynamic, ' +
   'zones:dynamic, extendedLocation:dynamic';
@@ -22,6 +23,8 @@ const tables = {
   AzureDiagnostics: 'TimeGenerated:datetime, ResourceId:string, Resource:string, ResourceProvider:string, Category:string, OperationName:string, ' +
     'ResultType:string, ResultSignature:string, CorrelationId:string, CallerIPAddress:string, httpStatusCode_d:real, id_s:string, ' +
     'requestUri_s:string, identity_claim_oid_g:string, identity_claim_appid_g:string, identity_claim_upn_s:string',
+  AppTraces: 'TimeGenerated:datetime, Message:string, SeverityLevel:int, ItemCount:int, Properties:dynamic, OperationId:string, ' +
+    'AppRoleName:string, AppRoleInstance:string',
 };
 // A let statement in front of the query declares each table with its columns.
 const lets = Object.entries(tables).map(([name, columns]) => `let ${name} = datatable(${columns})[];\n`).join('');

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -27,8 +28,10 @@ import (
 // runs the real command line.
 func TestMain(m *testing.M) {
 	if os.Getenv("CMKGUARD_TEST_AS_PROGRAM") != "" {
+		interrupts := make(chan os.Signal, 4)
+		signal.Notify(interrupts, os.Interrupt)
 		os.Exit(app.Main(context.Background(), app.Process{
-			Args: os.Args[1:], Env: os.Getenv, Stdout: os.Stdout, Stderr: os.Stderr, Version: "test",
+			Args: os.Args[1:], Env: os.Getenv, Stdout: os.Stdout, Stderr: os.Stderr, Interrupts: interrupts, Version: "test",
 		}))
 	}
 	os.Exit(m.Run())
@@ -65,6 +68,13 @@ func run(t *testing.T, env []string, args ...string) (string, int) {
 // serve starts the handler and waits for its readiness.
 func serve(t *testing.T, env []string) (url string, out *output, kill func()) {
 	t.Helper()
+	url, out, kill, _ = started(t, env)
+	return url, out, kill
+}
+
+// started is serve with the process, for its signals.
+func started(t *testing.T, env []string) (url string, out *output, kill func(), process *os.Process) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +99,7 @@ func serve(t *testing.T, env []string) (url string, out *output, kill func()) {
 		resp.Body.Close()
 		return true
 	})
-	return url, out, kill
+	return url, out, kill, cmd.Process
 }
 
 // eventually waits for another process; there is no clock of its to move.

@@ -29,6 +29,7 @@ import (
 	"cmkguard/internal/guard"
 	"cmkguard/internal/journal"
 	"cmkguard/internal/limit"
+	"cmkguard/internal/metric"
 	"cmkguard/internal/plan"
 	"cmkguard/internal/policy"
 	"cmkguard/internal/remedy"
@@ -42,6 +43,7 @@ const pollEvery = 15 * time.Second
 type world struct {
 	guard   *guard.Guard
 	profile cloud.Profile
+	meter   *metric.Meter
 	prover  *entra.Verifier // nil: nobody can decide over HTTP, and why
 	noProof error
 	reader  *vault.Client // as the observer
@@ -63,7 +65,8 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 	if err != nil {
 		return nil, err
 	}
-	rec := journal.NewRecorder(b.State, p.Version, now)
+	meter := metric.New(p.Version, now)
+	rec := meter.Recorder(journal.NewRecorder(b.State, p.Version, now))
 	seal, problem, err := sequencer(s, b, p.Version, now, log)
 	if err != nil {
 		_ = closer()
@@ -76,13 +79,13 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 	g := &guard.Guard{
 		Cloud: profile.Cloud, Policy: pol, CanWrite: s.Remediator != "",
 		State: b.State, Queue: b.Queue, Rec: rec,
-		Alerts: alert.NewDispatcher(b.State, rec, channels, now, jitter).Under(alertRules(pol, limit.New(b.State, now))),
+		Alerts: alert.NewDispatcher(b.State, rec, meter.Channels(channels), now, jitter).Under(alertRules(pol, limit.New(b.State, now))),
 		Seal:   seal,
 		Now:    now, NewID: uuid.NewString,
 		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL, Watch: guard.Watch{Beats: true},
 		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
 	}
-	problems = appendProblem(append(problems, more...), heartbeatOf(g, pol, p.Env))
+	problems = appendProblem(append(problems, more...), heartbeatOf(g, pol, p.Env, meter))
 	if g.People, err = peopleSeal(s); err != nil {
 		problems = append(problems, err.Error())
 	}
@@ -90,12 +93,12 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 		problems = append(problems, err.Error())
 	}
 	g.Observe = strings.Join(problems, "; ")
-	return newWorld(g, profile, b, s, now, func() { _ = closer() }), nil
+	return newWorld(g, meter, profile, b, s, now, func() { _ = closer() }), nil
 }
 
 // newWorld adds what only commands and pages need.
-func newWorld(g *guard.Guard, profile cloud.Profile, b store.Backend, s Settings, now func() time.Time, closer func()) *world {
-	w := &world{guard: g, profile: profile, backend: b, now: now, close: closer}
+func newWorld(g *guard.Guard, meter *metric.Meter, profile cloud.Profile, b store.Backend, s Settings, now func() time.Time, closer func()) *world {
+	w := &world{guard: g, meter: meter, profile: profile, backend: b, now: now, close: closer}
 	if cred, err := profile.Credential(s.Observer); err == nil {
 		w.reader, _ = vault.New(profile, cred, now) // an error is among the problems already
 	}

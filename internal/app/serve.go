@@ -93,6 +93,8 @@ type door struct {
 	world *world
 	host  *localhost.Host
 	done  chan struct{}
+	// counted is closed when the last counts are in the log.
+	counted chan struct{}
 }
 
 func (d *door) poison(ctx context.Context, function, _, reason string, body []byte) error {
@@ -108,7 +110,12 @@ func (d *door) open(ctx context.Context, cancel func(), srv *funchost.Server, p 
 	d.world, d.guard = w, w.guard
 	log.Info().Str("addr", l.Addr().String()).Str("state", s.StateDir).Str("policy", w.guard.Policy.File).
 		Bool("can_write", w.guard.CanWrite).Str("observe_only", w.guard.Observe).Msg("serving")
+	if !s.UnderHost {
+		srv.Page("/metrics", w.meter.Handler())
+	}
 	srv.Ready()
+	d.counted = make(chan struct{})
+	go d.count(ctx, log)
 	if err := w.guard.Started(ctx); err != nil {
 		log.Error().Err(err).Msg("could not record whether settings and policy are in force")
 	}
@@ -132,12 +139,35 @@ func (d *door) open(ctx context.Context, cancel func(), srv *funchost.Server, p 
 	return nil
 }
 
+// count writes what was counted into the log, once a minute and at the end.
+func (d *door) count(ctx context.Context, log zerolog.Logger) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	defer close(d.counted)
+	for more := true; more; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			more = false
+		}
+		if err := d.world.meter.Write(log); err != nil {
+			log.Error().Err(err).Msg("could not write the metrics")
+		}
+	}
+}
+
 func (d *door) close() {
 	if d.host != nil {
 		d.host.Stop()
 		select {
 		case <-d.done:
 		case <-time.After(5 * time.Second):
+		}
+	}
+	if d.counted != nil {
+		select {
+		case <-d.counted:
+		case <-time.After(time.Second):
 		}
 	}
 	if d.world != nil {
@@ -155,7 +185,7 @@ func (d *door) functions(srv *funchost.Server) {
 		vaultlogs.Name:      func(g *guard.Guard) funchost.Handler { return vaultlogs.Handler(g) },
 		work.Name:           func(g *guard.Guard) funchost.Handler { return work.Handler(g) },
 		approvals.Name:      func(g *guard.Guard) funchost.Handler { return approvals.Handler(desk{g, d.world}) },
-		sweep.Name:          func(g *guard.Guard) funchost.Handler { return sweep.Handler(g) },
+		sweep.Name:          func(g *guard.Guard) funchost.Handler { return sweep.Handler(d.world.meter.Sweeper(g)) },
 	} {
 		srv.Handle(name, func(ctx context.Context, inv *funchost.Invocation) error { return handler(d.guard)(ctx, inv) })
 	}

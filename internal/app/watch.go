@@ -5,12 +5,13 @@ import (
 
 	"cmkguard/internal/guard"
 	"cmkguard/internal/heartbeat"
+	"cmkguard/internal/metric"
 	"cmkguard/internal/policy"
 )
 
 // heartbeatOf connects the external watcher that the policy names, and returns
 // what is wrong with it.
-func heartbeatOf(g *guard.Guard, pol *policy.Policy, env func(string) string) (problem string) {
+func heartbeatOf(g *guard.Guard, pol *policy.Policy, env func(string) string, meter *metric.Meter) (problem string) {
 	h := pol.Heartbeat
 	if h == nil {
 		return ""
@@ -28,6 +29,6 @@ func heartbeatOf(g *guard.Guard, pol *policy.Policy, env func(string) string) (p
 	if err != nil {
 		return fmt.Sprintf("%s:%d: heartbeat: %v", pol.File, h.Line, err)
 	}
-	g.Watcher, g.PingEvery = w, h.Every
+	g.Watcher, g.PingEvery = meter.Watcher(w), h.Every
 	return ""
 }

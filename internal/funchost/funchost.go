@@ -5,7 +5,8 @@
 // {}) or "failed" (500). It also holds the process's life under a host: when
 // to serve on and when to leave.
 //
-// It is not a web server: it has no routes but /<function>, and no output
+// It is not a web server: it has no routes but /<function> (and a page for this
+// machine where no host is, see Page), and no output
 // bindings but the answer of an HTTP function, whose envelope holds the
 // caller's token and may be neither stored nor logged.
 //
@@ -16,6 +17,7 @@ package funchost
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -79,7 +81,8 @@ type Server struct {
 	maxBody  int64
 	onPoison PoisonFunc
 
-	handlers map[string]Handler // written before ready is closed, read after
+	handlers map[string]Handler      // written before ready is closed, read after
+	pages    map[string]http.Handler // as handlers
 	ready    chan struct{}
 	stopped  chan struct{}
 	slots    chan struct{}
@@ -99,6 +102,7 @@ func New(o Options) *Server {
 		maxBody:  orDefault(o.MaxBody, DefaultMaxBody),
 		onPoison: o.OnPoison,
 		handlers: make(map[string]Handler),
+		pages:    make(map[string]http.Handler),
 		ready:    make(chan struct{}),
 		stopped:  make(chan struct{}),
 		slots:    make(chan struct{}, orDefault(o.InFlight, DefaultInFlight)),
@@ -116,6 +120,16 @@ func (s *Server) Handle(function string, h Handler) {
 		panic("funchost.Handle: bad or doubled function " + function)
 	}
 	s.handlers[function] = h
+}
+
+// Page sets what a GET of the path answers, for whoever is on this machine: metrics,
+// where no Functions host stands in front. The host itself never asks. Call it
+// before Ready.
+func (s *Server) Page(path string, h http.Handler) {
+	if done(s.ready) || path == "/" {
+		panic("funchost.Page after Ready, or in the place of the probe: " + path)
+	}
+	s.pages[path] = h
 }
 
 // Ready lets the waiting invocations in. The host counts any answer of GET /

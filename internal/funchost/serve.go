@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -22,6 +23,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = write(w, http.StatusOK, "", nil) // the prober that went away asks again
 		return
 	}
+	if r.Method == http.MethodGet && s.page(w, r) {
+		return
+	}
 	if r.Method != http.MethodPost {
 		_ = write(w, http.StatusNotFound, "no such function", nil)
 		return
@@ -33,6 +37,27 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	line := s.begin(r)
 	res := s.run(line.context(ctx), w, r, line)
 	line.end(s.now(), res, write(w, res.status, res.answer, line.inv.outputs))
+}
+
+// page answers a page of this machine's. It is read under this machine's own name
+// only: a web page elsewhere can have its name point here, but not its Host header.
+func (s *Server) page(w http.ResponseWriter, r *http.Request) bool {
+	if !done(s.ready) {
+		return false
+	}
+	h, known := s.pages[r.URL.Path]
+	if !known {
+		return false
+	}
+	name := r.Host
+	if host, _, err := net.SplitHostPort(r.Host); err == nil {
+		name = host
+	}
+	if ip := net.ParseIP(name); name != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return false
+	}
+	h.ServeHTTP(w, r)
+	return true
 }
 
 // result is how an invocation ended.
