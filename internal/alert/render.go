@@ -82,8 +82,8 @@ func Fields(a Alert, now time.Time) []Field {
 	if !a.Since.IsZero() {
 		l.add(more, "since", since(a.Since, now))
 	}
-	for _, k := range a.Links {
-		l.out = append(l.out, Field{Label: "page", Text: Clean(k.Label, maxName), URL: Clean(k.URL, maxLine), rank: more})
+	for _, k := range pages(a.Links) {
+		l.out = append(l.out, Field{Label: "page", Text: k.Label, URL: k.URL, rank: more})
 	}
 	l.add(more, "runbook", a.Runbook)
 	l.add(told, "check", a.Check)
@@ -133,10 +133,13 @@ func since(at, now time.Time) string {
 }
 
 // Render returns the alert as plain text: Head and Fields.
-func Render(a Alert, now time.Time) string {
+func Render(a Alert, now time.Time) string { return Plain(Head(a), Fields(a, now)) }
+
+// Plain returns a head and lines as plain text.
+func Plain(head string, fields []Field) string {
 	var b strings.Builder
-	b.WriteString(Head(a) + "\n")
-	for _, f := range Fields(a, now) {
+	b.WriteString(head + "\n")
+	for _, f := range fields {
 		fmt.Fprintf(&b, "  %-9s %s\n", f.Label+":", f)
 	}
 	return b.String()

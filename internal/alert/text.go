@@ -15,6 +15,7 @@ import (
 const (
 	maxTitle  = 300
 	maxName   = 100
+	maxKey    = 255 // PagerDuty's, the shortest of all
 	maxText   = 4000
 	maxLine   = 600
 	maxLines  = 20
@@ -31,6 +32,7 @@ const (
 // reasons, clusters. What was cut ends in "...", what was left out is counted.
 func Fit(a Alert) Alert {
 	a.Title, a.Subject, a.Ref = Clean(a.Title, maxTitle), Clean(a.Subject, maxLine), Clean(a.Ref, maxLine)
+	a.DedupKey, a.GroupKey, a.Check = Clean(a.DedupKey, maxKey), Clean(a.GroupKey, maxKey), Clean(a.Check, maxName)
 	a.What, a.Breaks = Clean(a.What, maxText), Clean(a.Breaks, maxText)
 	a.Vault, a.Actor, a.Runbook = Clean(a.Vault, maxName), Clean(a.Actor, maxLine), Clean(a.Runbook, maxLine)
 	a.Done, a.Next, a.Evidence = fitLines(a.Done), fitLines(a.Next), fitLines(a.Evidence)
@@ -73,11 +75,8 @@ func fitCommands(in []Command) []Command {
 }
 
 func fitLinks(in []Link) []Link {
-	out := slices.Clone(in[:min(len(in), maxLinks)])
-	for i, l := range out {
-		out[i] = Link{Label: Clean(l.Label, maxName), URL: Clean(l.URL, maxLine)}
-	}
-	return out
+	out := pages(in)
+	return out[:min(len(out), maxLinks)]
 }
 
 // fitTags keeps the first tags by name: Azure allows 50 of up to 768 characters.

@@ -13,19 +13,11 @@ import (
 	"github.com/rs/zerolog"
 
 	"cmkguard/internal/alert"
-	"cmkguard/internal/alert/console"
-	alertgrid "cmkguard/internal/alert/eventgrid"
-	"cmkguard/internal/alert/pagerduty"
-	"cmkguard/internal/alert/slack"
-	"cmkguard/internal/alert/teams"
-	"cmkguard/internal/alert/webhook"
 	"cmkguard/internal/approval/entra"
 	"cmkguard/internal/azure/cloud"
 	"cmkguard/internal/azure/cluster"
-	"cmkguard/internal/azure/grid"
 	"cmkguard/internal/azure/survey"
 	"cmkguard/internal/azure/vault"
-	"cmkguard/internal/fault"
 	"cmkguard/internal/guard"
 	"cmkguard/internal/journal"
 	"cmkguard/internal/limit"
@@ -75,14 +67,14 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 	problems = appendProblem(problems, problem)
 	pol, problem := readPolicy(s.Policy)
 	problems = appendProblem(problems, problem)
-	channels, more := channelsOf(pol, p, profile, s)
+	channels, more := (&channelMaker{process: p, profile: profile, settings: s, state: b.State}).all(pol)
 	g := &guard.Guard{
 		Cloud: profile.Cloud, Policy: pol, CanWrite: s.Remediator != "",
 		State: b.State, Queue: b.Queue, Rec: rec,
 		Alerts: alert.NewDispatcher(b.State, rec, meter.Channels(channels), now, jitter).Under(alertRules(pol, limit.New(b.State, now))),
 		Seal:   seal,
 		Now:    now, NewID: uuid.NewString,
-		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL, Watch: guard.Watch{Beats: true},
+		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL, Refresh: refresher(channels, log), Watch: guard.Watch{Beats: true},
 		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
 	}
 	problems = appendProblem(append(problems, more...), heartbeatOf(g, pol, p.Env, meter))
@@ -169,61 +161,6 @@ func connect(g *guard.Guard, profile cloud.Profile, s Settings, now func() time.
 	}
 	g.Repairs, err = repairsAs(profile, remediator, now)
 	return err
-}
-
-func channelsOf(pol *policy.Policy, p Process, profile cloud.Profile, s Settings) (map[string]alert.Channel, []string) {
-	out := map[string]alert.Channel{}
-	var problems []string
-	for _, c := range pol.Channels {
-		ch, err := channelOf(c, p, profile, s)
-		if err != nil {
-			problems = append(problems, fmt.Sprintf("%s:%d: channel %s: %v", pol.File, c.Line, c.Name, err))
-			continue
-		}
-		out[c.Name] = ch
-	}
-	return out, problems
-}
-
-func channelOf(c policy.Channel, p Process, profile cloud.Profile, s Settings) (alert.Channel, error) {
-	switch c.Kind {
-	case "console":
-		return console.New(p.Stdout, false, profile.Clock()), nil
-	case "webhook", "pagerduty", "slack", "teams":
-		secret := p.Env(c.SecretRef)
-		if secret == "" {
-			return nil, fmt.Errorf("setting %s (secretRef) is not set", c.SecretRef)
-		}
-		return secretChannel(c, secret, profile.Clock())
-	case "eventgrid":
-		cred, err := profile.Credential(s.Observer)
-		if err != nil {
-			return nil, err
-		}
-		pub, err := grid.New(profile, c.URL, cred)
-		if err != nil {
-			return nil, err
-		}
-		return alertgrid.New(pub, profile.Clock()), nil
-	}
-	return nil, fault.New(fault.Invalid, "app.channelOf", "kind %q is not one that this build has", c.Kind)
-}
-
-// secretChannel builds the channels that hold a secret.
-func secretChannel(c policy.Channel, secret string, now func() time.Time) (alert.Channel, error) {
-	switch {
-	case c.Kind == "pagerduty" && c.URL != "":
-		return pagerduty.New(c.URL, secret, now)
-	case c.Kind == "pagerduty":
-		return pagerduty.New(c.Region, secret, now)
-	case c.Kind == "slack" && c.Target != "":
-		return slack.NewBot(c.URL, secret, c.Target, now)
-	case c.Kind == "slack":
-		return slack.NewWebhook(secret, now)
-	case c.Kind == "teams":
-		return teams.New(secret, now)
-	}
-	return webhook.New(c.URL, secret, now)
 }
 
 // jitter is a random number in [0, 1).

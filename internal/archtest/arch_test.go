@@ -33,6 +33,8 @@ var edges = map[string]string{
 	"internal/approval/entra":               "internal/approval internal/fault",
 	"internal/archtest":                     "",
 	"internal/alert":                        "internal/canonical internal/fault internal/journal internal/risk internal/store",
+	"internal/alert/alertmanager":           "internal/alert internal/alert/post internal/fault internal/store",
+	"internal/alert/email":                  "internal/alert internal/fault internal/risk",
 	"internal/alert/alerttest":              "internal/alert internal/alert/examples internal/fault internal/risk",
 	"internal/alert/console":                "internal/alert internal/fault internal/risk",
 	"internal/alert/examples":               "internal/alert internal/risk",

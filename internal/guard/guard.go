@@ -86,6 +86,9 @@ type Guard struct {
 	Repairs   map[string]RepairMaker // by remedy; what is not here is not done
 	PublicURL string                 // base of links in alerts; "": no links
 	People    approval.Seal          // seals what people decide
+	// Refresh sends again, after each sweep, what is open at receivers of alerts that
+	// take silence for the end; nil: there are none.
+	Refresh func(ctx context.Context)
 	// Reconcile is how often every key is looked at, event or no event; 0: never.
 	Reconcile time.Duration
 	Watcher   Watcher       // nil: there is none

@@ -39,6 +39,9 @@ func (g *Guard) Sweep(ctx context.Context) error {
 	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx, &load), g.requeueSagas(ctx, &load), g.drainPoison(ctx), g.reconcile(ctx), g.watchSelf(ctx, load), g.Tend(ctx))
 	err = errors.Join(err, g.beat(ctx, began, err))
 	g.ping(ctx, err)
+	if g.Refresh != nil { // whatever went wrong: what is open must not look mended elsewhere
+		g.Refresh(ctx)
+	}
 	var unrecorded *recordError
 	if errors.As(err, &unrecorded) {
 		g.tellUnrecorded(ctx, event.Signal{}, err)

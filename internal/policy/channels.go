@@ -18,9 +18,12 @@ const (
 	kindPagerDuty = "pagerduty"
 	kindSlack     = "slack"
 	kindTeams     = "teams"
+
+	kindEmail        = "email"
+	kindAlertmanager = "alertmanager"
 )
 
-const allKinds = "console, webhook, eventgrid, pagerduty, slack or teams"
+const allKinds = "pagerduty, teams, slack, email, webhook, eventgrid, alertmanager or console"
 
 func (r reader) channels(n node) {
 	r.policy.Channels = nil
@@ -48,6 +51,11 @@ func readChannel(n node) Channel {
 		"region":    func(n node) { c.Region = readRegion(n) },
 		"channel":   func(n node) { c.Target = n.text() },
 		"rate":      func(n node) { c.Rate = readRate(n) },
+		"user":      func(n node) { c.User = n.text() },
+		"server":    func(n node) { c.Server = readServer(n) },
+		"tls":       func(n node) { c.TLS = readTLS(n) },
+		"from":      func(n node) { c.From = readAddress(n) },
+		"to":        func(n node) { c.To = readAddresses(n) },
 		"secret":    secretHere, "token": secretHere, "password": secretHere, "key": secretHere, "apiKey": secretHere,
 		"secretValue": secretHere,
 	})
@@ -97,8 +105,10 @@ func checkKind(n node, c Channel, found map[string]bool) {
 		if found["url"] || found["secretRef"] {
 			n.problem("is a console with url or secretRef: want neither")
 		}
-	case kindWebhook, kindEventGrid:
+	case kindWebhook, kindEventGrid, kindAlertmanager:
 		n.require(found, "url", "url: https://...")
+	case kindEmail:
+		checkMail(n, c, found)
 	case kindPagerDuty:
 		n.require(found, "secretRef", "secretRef: NAME of the setting that holds the integration's routing key")
 	case kindSlack, kindTeams:
@@ -109,12 +119,7 @@ func checkKind(n node, c Channel, found map[string]bool) {
 	default:
 		n.problem("kind %q is unknown: want %s", clip(c.Kind), allKinds)
 	}
-	if found["region"] && c.Kind != kindPagerDuty {
-		n.problem("has a region, which only pagerduty has")
-	}
-	if found["channel"] && c.Kind != kindSlack {
-		n.problem("has a channel, which only a Slack bot has")
-	}
+	checkFields(n, c, found)
 }
 
 func readRegion(n node) string {

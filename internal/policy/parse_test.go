@@ -96,6 +96,11 @@ func TestTheDocumentedExample(t *testing.T) {
 		{Name: "pager", Kind: "pagerduty", Region: "eu", SecretRef: "CMKGUARD_PAGERDUTY_KEY", Rate: Rate{Sends: 120, Per: time.Minute}},
 		{Name: "chat", Kind: "slack", SecretRef: "CMKGUARD_SLACK_WEBHOOK", Rate: Rate{Sends: 10, Per: 10 * time.Second}},
 		{Name: "team", Kind: "teams", SecretRef: "CMKGUARD_TEAMS_WORKFLOW", Rate: Rate{Sends: 30, Per: time.Minute}},
+		{
+			Name: "mail", Kind: "email", Server: "smtp.example.com:587", From: "cmkguard@example.com", To: []string{"oncall@example.com"},
+			User: "cmkguard", SecretRef: "CMKGUARD_SMTP_PASSWORD", Rate: usualRate("email"),
+		},
+		{Name: "prom", Kind: "alertmanager", URL: "https://alertmanager.example.com", SecretRef: "CMKGUARD_ALERTMANAGER_TOKEN", Rate: usualRate("alertmanager")},
 		{Name: "log", Kind: "console"},
 	}
 	want.Routes = []Route{

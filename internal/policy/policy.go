@@ -116,12 +116,17 @@ type Limits struct {
 // Channel is one place to send alerts to.
 type Channel struct {
 	Name      string
-	Kind      string // "console", "webhook", "eventgrid", "pagerduty", "slack", "teams"
-	URL       string // webhook and eventgrid; a relay for pagerduty and Slack bots
+	Kind      string // one of Kinds
+	URL       string // webhook, eventgrid and alertmanager; a relay for pagerduty and Slack bots
 	Region    string // of PagerDuty: "us" (also ""), "eu"
 	Target    string // of a Slack bot: the channel's id or name; "" for an incoming webhook
 	SecretRef string // name of the setting that holds the secret; never the secret
 	Rate      Rate   // the most that is sent to it
+	User      string // whose password the secret is: of a mail server, or before Alertmanager
+	Server    string // HOST:PORT of a mail server
+	TLS       string // of a mail server: "starttls" or "implicit"; "" goes by the port
+	From      string // of mails
+	To        []string
 	Line      int
 }
 

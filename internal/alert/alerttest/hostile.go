@@ -1,7 +1,6 @@
 package alerttest
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -11,7 +10,6 @@ import (
 
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/examples"
-	"cmkguard/internal/fault"
 	"cmkguard/internal/risk"
 )
 
@@ -66,49 +64,4 @@ func Kinds(at time.Time) map[string]alert.Alert {
 	}
 	out["huge"] = examples.Huge(at)
 	return out
-}
-
-// Conform holds what every channel over HTTP must do: the table of statuses, a
-// receiver that hangs up, one that redirects, and an alert of every kind and of
-// the largest size, which the receiver in valid must accept.
-func Conform(t *testing.T, make func(url string) (alert.Channel, error), valid func(w http.ResponseWriter, r *http.Request, body []byte)) {
-	t.Helper()
-	at := time.Date(2026, 9, 20, 10, 0, 0, 0, time.UTC)
-	send := func(t *testing.T, a alert.Alert, answer func(http.ResponseWriter, *http.Request, []byte)) (string, error) {
-		t.Helper()
-		c, err := make(Serve(t, answer).URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c.Send(context.Background(), a)
-	}
-	StatusTable(t, func(t *testing.T, h http.HandlerFunc) error {
-		_, err := send(t, Sample("a-1", at), func(w http.ResponseWriter, r *http.Request, body []byte) {
-			rec := httptest.NewRecorder()
-			if h(rec, r); rec.Code == http.StatusOK {
-				valid(w, r, body)
-				return
-			}
-			for k := range rec.Header() {
-				w.Header().Set(k, rec.Header().Get(k))
-			}
-			w.WriteHeader(rec.Code)
-		})
-		return err
-	})
-	for name, a := range Kinds(at) {
-		if id, err := send(t, a, valid); err != nil || id == "" {
-			t.Errorf("%s: id %q, %v", name, id, err)
-		}
-	}
-	_, err := send(t, Sample("a-1", at), func(http.ResponseWriter, *http.Request, []byte) { panic(http.ErrAbortHandler) })
-	if !fault.Is(err, fault.Unknown) {
-		t.Errorf("a receiver that hangs up: %v", err)
-	}
-	_, err = send(t, Sample("a-1", at), func(w http.ResponseWriter, r *http.Request, _ []byte) {
-		http.Redirect(w, r, "http://127.0.0.1:1/elsewhere", http.StatusTemporaryRedirect)
-	})
-	if !fault.Is(err, fault.Invalid) {
-		t.Errorf("a receiver that redirects: %v", err)
-	}
 }

@@ -3,6 +3,9 @@ package console_test
 import (
 	"context"
 	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +18,41 @@ import (
 )
 
 func start() time.Time { return time.Date(2026, 9, 20, 10, 0, 0, 0, time.UTC) }
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	alerttest.Conform(t, alerttest.Kit{
+		Serve: func(t *testing.T, _ alerttest.Mood) (string, func() []alerttest.Call) {
+			path := filepath.Join(t.TempDir(), "console")
+			return path, func() (out []alerttest.Call) {
+				raw, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, text := range strings.SplitAfter(string(raw), "\f") {
+					if text != "" {
+						out = append(out, alerttest.Call{Body: []byte(strings.TrimSuffix(text, "\f")), Taken: true})
+					}
+				}
+				return out
+			}
+		},
+		Open: func(path string) (alert.Channel, error) {
+			f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+			return console.New(pages{f}, false, start), err
+		},
+		Moods: []alerttest.Mood{}, // there is nobody to have one
+		Seen:  func(body []byte) string { return string(body) },
+	})
+}
+
+// pages ends each write with a form feed.
+type pages struct{ w io.Writer }
+
+func (p pages) Write(b []byte) (int, error) {
+	_, err := p.w.Write(append(append([]byte{}, b...), '\f'))
+	return len(b), err
+}
 
 func TestPlainIsTheRendering(t *testing.T) {
 	t.Parallel()

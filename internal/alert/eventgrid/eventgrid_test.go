@@ -72,6 +72,31 @@ func TestTheEventHoldsTheAlert(t *testing.T) {
 	}
 }
 
+// Everything that the other channels do. The SDK tries some answers again by itself,
+// within the caller's deadline.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	alerttest.Conform(t, alerttest.Kit{
+		Serve: func(t *testing.T, mood alerttest.Mood) (string, func() []alerttest.Call) {
+			r := alerttest.NewReceiver(alerttest.EventGrid(), mood)
+			return azuretest.Serve(t, r.ServeHTTP).Profile, r.Calls
+		},
+		Open: func(profile string) (alert.Channel, error) {
+			p, err := cloud.Load(profile)
+			if err != nil {
+				return nil, err
+			}
+			cred, err := p.Credential("")
+			if err != nil {
+				return nil, err
+			}
+			pub, err := grid.New(p, topic, cred)
+			return eventgrid.New(pub, start), err
+		},
+		Seen: alerttest.SeenInEventGrid, Secrets: []string{azuretest.Token},
+	})
+}
+
 func TestStatuses(t *testing.T) {
 	t.Parallel()
 	alerttest.StatusTable(t, func(t *testing.T, h http.HandlerFunc) error {

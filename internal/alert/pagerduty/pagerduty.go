@@ -1,6 +1,7 @@
 // Package pagerduty sends alerts to PagerDuty's Events API v2: a problem is an
 // alert with a stable key, which updates and resolves it; what is no problem, a
-// rotation done, is a change event, which wakes nobody.
+// rotation done, is a change event, which wakes nobody. A severe notice (somebody made
+// a version of a key in use) is an alert all the same.
 package pagerduty
 
 import (
@@ -15,7 +16,6 @@ import (
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/post"
 	"cmkguard/internal/fault"
-	"cmkguard/internal/risk"
 )
 
 // The service regions' hosts (developer.pagerduty.com, Events API v2 overview).
@@ -24,19 +24,16 @@ const (
 	hostEU = "https://events.eu.pagerduty.com"
 )
 
-// The limits of an event (developer.pagerduty.com, "Send an alert event").
-const (
-	maxSummary = 1024 // characters
-	maxDedup   = 255
-)
-
 // Channel sends to one integration. It is safe for concurrent use.
 type Channel struct {
 	key           string
 	alerts, moves *post.Client
 }
 
-var _ alert.Channel = (*Channel)(nil)
+var (
+	_ alert.Channel  = (*Channel)(nil)
+	_ alert.Renderer = (*Channel)(nil)
+)
 
 // New returns a Channel. key is the integration's routing key; region is us, eu
 // or the base URL of a relay. Errors are Invalid and never repeat the key.
@@ -61,16 +58,16 @@ func New(region, key string, now func() time.Time) (*Channel, error) {
 }
 
 // Send implements alert.Channel. The alert's DedupKey is PagerDuty's: sent twice,
-// it is one alert. It is also the provider's id.
+// it is one alert. It is also the provider's id; a change event has none but the
+// alert's.
 func (c *Channel) Send(ctx context.Context, a alert.Alert) (string, error) {
-	const op = "pagerduty.Send"
-	to, id, event := c.alerts, alert.Cut(a.DedupKey, maxDedup), any(c.event(a))
-	if a.Lifecycle == alert.Notice {
-		to, id, event = c.moves, a.ID, c.change(a)
-	}
-	body, err := json.Marshal(event)
+	body, isAlert, _, err := c.body(a)
 	if err != nil {
-		return "", fault.Wrap(fault.Invalid, op, err)
+		return "", fault.Wrap(fault.Invalid, "pagerduty.Send", err)
+	}
+	to, id := c.alerts, alert.Clean(a.DedupKey, maxDedup)
+	if !isAlert {
+		to, id = c.moves, a.ID
 	}
 	answer, err := to.Send(ctx, body, http.Header{"Content-Type": {"application/json"}})
 	if err != nil {
@@ -83,46 +80,9 @@ func (c *Channel) Send(ctx context.Context, a alert.Alert) (string, error) {
 	return id, nil
 }
 
-func (c *Channel) event(a alert.Alert) pagerduty.V2Event {
-	e := pagerduty.V2Event{RoutingKey: c.key, Action: "trigger", DedupKey: alert.Cut(a.DedupKey, maxDedup), Client: "CMK Guard"}
-	if a.Lifecycle == alert.Resolve {
-		e.Action = "resolve"
-	}
-	e.Payload = &pagerduty.V2Payload{
-		Summary: alert.Cut(alert.Head(a), maxSummary), Source: alert.Clean(a.Subject, maxSummary), Severity: severity(a.Severity),
-		Timestamp: a.At.UTC().Format(time.RFC3339), Group: alert.Clean(a.GroupKey, maxSummary), Class: a.Check, Details: details(a),
-	}
-	return e
-}
-
-func (c *Channel) change(a alert.Alert) pagerduty.ChangeEvent {
-	return pagerduty.ChangeEvent{RoutingKey: c.key, Payload: pagerduty.ChangeEventPayload{
-		Summary: alert.Cut(alert.Head(a), maxSummary), Source: "cmkguard", Timestamp: a.At.UTC().Format(time.RFC3339), CustomDetails: details(a),
-	}}
-}
-
-// details are shown as a table: one row per label.
-func details(a alert.Alert) map[string]any {
-	out := map[string]any{}
-	for _, f := range alert.Fields(a, a.At) {
-		text := f.String()
-		if have, ok := out[f.Label].(string); ok {
-			text = have + "\n" + text
-		}
-		out[f.Label] = text
-	}
-	return out
-}
-
-func severity(s risk.Severity) string {
-	switch s {
-	case risk.Critical:
-		return "critical"
-	case risk.High:
-		return "error"
-	case risk.Medium:
-		return "warning"
-	case risk.Low, risk.Info:
-	}
-	return "info"
+// Render implements alert.Renderer. Body holds the routing key: whoever shows it
+// makes the channel with another.
+func (c *Channel) Render(a alert.Alert) (alert.Rendered, error) {
+	body, _, fields, err := c.body(a)
+	return alert.Rendered{Media: "application/json", Body: body, Text: alert.Plain(alert.Head(a), fields)}, err
 }

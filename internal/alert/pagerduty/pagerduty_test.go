@@ -3,16 +3,13 @@ package pagerduty_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/alerttest"
+	"cmkguard/internal/alert/examples"
 	"cmkguard/internal/alert/pagerduty"
 	"cmkguard/internal/fault"
 )
@@ -21,78 +18,59 @@ const key = "0123456789abcdef0123456789abcdef"
 
 func start() time.Time { return time.Date(2026, 9, 20, 10, 0, 0, 0, time.UTC) }
 
-// event is what the service reads of both kinds of event.
-type event struct {
-	RoutingKey  string `json:"routing_key"`
-	EventAction string `json:"event_action"`
-	DedupKey    string `json:"dedup_key"`
-	Payload     struct {
-		Summary, Source, Severity, Timestamp string
-		CustomDetails                        map[string]string `json:"custom_details"`
-	}
-}
-
-// provider enforces what the documents ask of an event: required fields, the
-// severities, 1,024 characters of summary, 255 of key, 512 KB
-// (developer.pagerduty.com/docs/events-api-v2/trigger-events, send-change-events).
-func provider(w http.ResponseWriter, r *http.Request, body []byte) {
-	var e event
-	err := json.Unmarshal(body, &e)
-	bad := ""
-	switch {
-	case err != nil, e.RoutingKey != key, e.Payload.Summary == "", len(body) > 512<<10:
-		bad = fmt.Sprintf("required field is missing or too large: %v", err)
-	case utf8.RuneCountInString(e.Payload.Summary) > 1024 || len(e.DedupKey) > 255:
-		bad = "too long"
-	case r.URL.Path == "/v2/enqueue" && (!slices.Contains([]string{"trigger", "acknowledge", "resolve"}, e.EventAction) || e.Payload.Source == "" ||
-		!slices.Contains([]string{"critical", "error", "warning", "info"}, e.Payload.Severity)):
-		bad = "action, source or severity"
-	case r.URL.Path != "/v2/enqueue" && r.URL.Path != "/v2/change/enqueue":
-		bad = r.URL.Path
-	}
-	if bad != "" {
-		http.Error(w, bad, http.StatusBadRequest)
-		return
-	}
-	w.WriteHeader(http.StatusAccepted)
-	_ = json.NewEncoder(w).Encode(map[string]string{"status": "success", "message": "Event processed", "dedup_key": e.DedupKey})
-}
-
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	alerttest.Conform(t, func(url string) (alert.Channel, error) { return pagerduty.New(url, key, start) }, provider)
+	alerttest.Conform(t, alerttest.Kit{
+		Open: func(url string) (alert.Channel, error) { return pagerduty.New(url, key, start) },
+		Fake: alerttest.PagerDuty(key), Seen: alerttest.SeenInPagerDuty, Colour: alerttest.PagerDutyColour, Secrets: []string{key},
+	})
 }
 
-// One problem is one alert over its life; a rotation done wakes nobody.
+// One problem is one alert over its life; a rotation done wakes nobody, and what is
+// severe does, though it is only told.
 func TestTheLifeOfAnAlert(t *testing.T) {
 	t.Parallel()
-	in := alerttest.Serve(t, provider)
-	c, err := pagerduty.New(in.URL, key, start)
+	r := alerttest.Listen(t, alerttest.PagerDuty(key), alerttest.Right)
+	c, err := pagerduty.New(r.URL, key, start)
 	if err != nil {
 		t.Fatal(err)
 	}
-	kinds := alerttest.Kinds(start())
-	for i, want := range []struct{ kind, path, action, severity string }{
-		{"trigger", "/v2/enqueue ", "trigger", "critical"}, {"update", "/v2/enqueue ", "trigger", "error"},
-		{"resolve", "/v2/enqueue ", "resolve", "critical"}, {"notice", "/v2/change/enqueue ", "", ""},
+	for i, want := range []struct{ example, path, action, severity string }{
+		{"key-deleted", "/v2/enqueue", "trigger", "critical"}, {"reminder", "/v2/enqueue", "trigger", "critical"},
+		{"acknowledged", "/v2/enqueue", "acknowledge", "critical"}, {"resolved", "/v2/enqueue", "resolve", "critical"},
+		{"rotation-done", "/v2/change/enqueue", "", ""}, {"self-deaf", "/v2/enqueue", "trigger", "error"},
+		{"cannot-tell", "/v2/change/enqueue", "", ""},
 	} {
-		id, err := c.Send(context.Background(), kinds[want.kind])
+		e, _ := examples.Find(want.example, start())
+		id, err := c.Send(context.Background(), e.Alert)
 		if err != nil {
 			t.Fatal(err)
 		}
-		path, body, _ := strings.Cut(in.All()[i], " ")
-		var e event
-		if err := json.Unmarshal([]byte(body), &e); err != nil {
+		call := r.Calls()[i]
+		var got struct {
+			EventAction string `json:"event_action"`
+			DedupKey    string `json:"dedup_key"`
+			Payload     struct {
+				Severity string
+				Details  json.RawMessage `json:"custom_details"`
+			}
+			Links     []struct{ Href, Text string }
+			ClientURL string `json:"client_url"`
+		}
+		if err := json.Unmarshal(call.Body, &got); err != nil {
 			t.Fatal(err)
 		}
-		if path+" " != want.path || e.EventAction != want.action || e.Payload.Severity != want.severity {
-			t.Errorf("%s: %s %s %s", want.kind, path, e.EventAction, e.Payload.Severity)
+		if call.Path != want.path || got.EventAction != want.action || got.Payload.Severity != want.severity {
+			t.Errorf("%s: %s %s %s", want.example, call.Path, got.EventAction, got.Payload.Severity)
 		}
-		if want.action != "" && (e.DedupKey != kinds["trigger"].DedupKey || id != e.DedupKey) {
-			t.Errorf("%s: key %q, id %q: another alert", want.kind, e.DedupKey, id)
+		if want.action != "" && (got.DedupKey != e.Alert.DedupKey || id != got.DedupKey) {
+			t.Errorf("%s: key %q, id %q: another alert", want.example, got.DedupKey, id)
 		}
-		if want.kind == "trigger" && (!strings.Contains(e.Payload.CustomDetails["until"], "left") || !strings.Contains(e.Payload.CustomDetails["hits"], "payments")) {
-			t.Errorf("details: %v", e.Payload.CustomDetails)
+		if want.example == "key-deleted" {
+			first, second := strings.Index(string(got.Payload.Details), `"what"`), strings.Index(string(got.Payload.Details), `"breaks"`)
+			if first != 1 || second < first || len(got.Links) != 1 || got.ClientURL != got.Links[0].Href || got.Links[0].Text != "approve or deny" {
+				t.Errorf("what at %d, breaks at %d, links %v:\n%s", first, second, got.Links, got.Payload.Details)
+			}
 		}
 	}
 }

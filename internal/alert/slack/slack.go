@@ -9,22 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slack-go/slack"
-
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/post"
 	"cmkguard/internal/fault"
-	"cmkguard/internal/risk"
 )
 
 const apiURL = "https://slack.com/api"
-
-// The limits of a message (api.slack.com/reference/block-kit/blocks).
-const (
-	maxHeader  = 150  // characters
-	maxSection = 3000 // characters
-	maxBlocks  = 45   // of 50
-)
 
 // Channel sends to one place. It is safe for concurrent use.
 type Channel struct {
@@ -33,7 +23,10 @@ type Channel struct {
 	channel string // of the bot
 }
 
-var _ alert.Channel = (*Channel)(nil)
+var (
+	_ alert.Channel  = (*Channel)(nil)
+	_ alert.Renderer = (*Channel)(nil)
+)
 
 // NewWebhook returns a Channel that posts to an incoming webhook. Its URL is a
 // secret: errors never repeat it.
@@ -60,9 +53,7 @@ func NewBot(api, token, channel string, now func() time.Time) (*Channel, error) 
 // for a bot, and the alert's for a webhook, which tells nothing.
 func (c *Channel) Send(ctx context.Context, a alert.Alert) (string, error) {
 	const op = "slack.Send"
-	m := message(a)
-	m.Channel = c.channel
-	body, err := json.Marshal(m)
+	body, _, err := c.body(a)
 	if err != nil {
 		return "", fault.Wrap(fault.Invalid, op, err)
 	}
@@ -75,6 +66,19 @@ func (c *Channel) Send(ctx context.Context, a alert.Alert) (string, error) {
 		return a.ID, err
 	}
 	return judge(answer)
+}
+
+func (c *Channel) body(a alert.Alert) ([]byte, []alert.Field, error) {
+	m, fields := message(a)
+	m.Channel = c.channel
+	body, err := json.Marshal(m)
+	return body, fields, err
+}
+
+// Render implements alert.Renderer.
+func (c *Channel) Render(a alert.Alert) (alert.Rendered, error) {
+	body, fields, err := c.body(a)
+	return alert.Rendered{Media: "application/json", Body: body, Text: alert.Plain(alert.Head(a), fields)}, err
 }
 
 // judge: the Web API refuses with 200 and ok false (api.slack.com/methods/chat.postMessage).
@@ -98,56 +102,4 @@ func judge(answer []byte) (string, error) {
 		e.Kind = fault.Transient
 	}
 	return "", e
-}
-
-// escape keeps text from becoming a mention or a link
-// (api.slack.com/reference/surfaces/formatting#escaping).
-func escape(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
-}
-
-func message(a alert.Alert) *slack.WebhookMessage {
-	head := alert.Head(a)
-	blocks := []slack.Block{slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, alert.CutRunes(head, maxHeader), false, false))}
-	var text strings.Builder
-	flush := func() {
-		if text.Len() > 0 {
-			blocks = append(blocks, slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, strings.TrimSpace(text.String()), false, true), nil, nil))
-			text.Reset()
-		}
-	}
-	for _, f := range alert.Fields(a, a.At) {
-		line := "*" + f.Label + "* " + escape(alert.CutRunes(f.String(), 2000)) + "\n"
-		if len([]rune(line)) > maxSection { // a text of nothing but what must be escaped
-			line = "*" + f.Label + "* " + escape(alert.CutRunes(f.String(), 500)) + "\n"
-		}
-		if len([]rune(text.String()))+len([]rune(line)) > maxSection {
-			flush()
-		}
-		if len(blocks) >= maxBlocks {
-			break
-		}
-		text.WriteString(line)
-	}
-	flush()
-	return &slack.WebhookMessage{
-		Text:        escape(alert.CutRunes(head, maxSection)), // what a notification shows
-		Attachments: []slack.Attachment{{Color: colour(a), Blocks: slack.Blocks{BlockSet: blocks}}},
-	}
-}
-
-func colour(a alert.Alert) string {
-	if a.Lifecycle == alert.Resolve {
-		return "#2e7d32"
-	}
-	switch a.Severity {
-	case risk.Critical:
-		return "#b71c1c"
-	case risk.High:
-		return "#d84315"
-	case risk.Medium:
-		return "#f9a825"
-	case risk.Low, risk.Info:
-	}
-	return "#1565c0"
 }

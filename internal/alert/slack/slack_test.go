@@ -8,82 +8,86 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/alerttest"
+	"cmkguard/internal/alert/examples"
 	"cmkguard/internal/alert/slack"
 	"cmkguard/internal/fault"
 )
 
 func start() time.Time { return time.Date(2026, 9, 20, 10, 0, 0, 0, time.UTC) }
 
-type text struct{ Type, Text string }
+const token = "xoxb-1-secret"
 
-type message struct {
-	Channel, Text string
-	Attachments   []struct {
-		Color  string
-		Blocks []struct {
-			Type string
-			Text *text
-		}
-	}
-}
-
-// problem enforces the limits of a message: a fallback text, 50 blocks, 150
-// characters of header, 1 to 3,000 of a section (api.slack.com/reference/block-kit/
-// blocks), and no mention that a name smuggled in.
-func problem(body []byte) string {
-	var m message
-	if err := json.Unmarshal(body, &m); err != nil || m.Text == "" || len(m.Attachments) != 1 {
-		return fmt.Sprintf("no_text %v", err)
-	}
-	if len(m.Attachments[0].Blocks) > 50 || !strings.HasPrefix(m.Attachments[0].Color, "#") {
-		return "invalid_attachments"
-	}
-	for i, b := range m.Attachments[0].Blocks {
-		most := map[string]int{"header": 150, "section": 3000}[b.Type]
-		if b.Text == nil {
-			return fmt.Sprintf("invalid_blocks %d", i)
-		}
-		if n := utf8.RuneCountInString(b.Text.Text); n == 0 || n > most {
-			return fmt.Sprintf("invalid_blocks %d: %s of %d characters", i, b.Type, n)
-		}
-		if b.Text.Type == "mrkdwn" && strings.ContainsAny(b.Text.Text, "<>") {
-			return "a mention or a link"
-		}
-	}
-	return ""
-}
-
-func webhook(w http.ResponseWriter, _ *http.Request, body []byte) {
-	if p := problem(body); p != "" {
-		http.Error(w, p, http.StatusBadRequest)
-		return
-	}
-	_, _ = w.Write([]byte("ok"))
-}
-
-func bot(w http.ResponseWriter, r *http.Request, body []byte) {
-	var m message
-	_ = json.Unmarshal(body, &m)
-	answer := map[string]any{"ok": true, "ts": "1758362400.000100", "channel": m.Channel}
-	switch p := problem(body); {
-	case r.Header.Get("Authorization") != "Bearer xoxb-1":
-		answer = map[string]any{"ok": false, "error": "invalid_auth"}
-	case m.Channel != "C0123":
-		answer = map[string]any{"ok": false, "error": "channel_not_found"}
-	case p != "":
-		answer = map[string]any{"ok": false, "error": p}
-	}
-	_ = json.NewEncoder(w).Encode(answer)
-}
-
-func TestConformance(t *testing.T) {
+func TestAWebhookConforms(t *testing.T) {
 	t.Parallel()
-	alerttest.Conform(t, func(url string) (alert.Channel, error) { return slack.NewWebhook(url, start) }, webhook)
-	alerttest.Conform(t, func(url string) (alert.Channel, error) { return slack.NewBot(url, "xoxb-1", "C0123", start) }, bot)
+	alerttest.Conform(t, alerttest.Kit{
+		Open: func(url string) (alert.Channel, error) {
+			return slack.NewWebhook(url+"/services/T0/B0/XSECRETX", start)
+		},
+		Fake: alerttest.SlackWebhook(), Seen: alerttest.SeenInSlack, Colour: alerttest.SlackColour, Secrets: []string{"XSECRETX"},
+	})
+}
+
+func TestABotConforms(t *testing.T) {
+	t.Parallel()
+	alerttest.Conform(t, alerttest.Kit{
+		Open: func(url string) (alert.Channel, error) { return slack.NewBot(url, token, "C0123", start) },
+		Fake: alerttest.SlackBot(token, "C0123"), Seen: alerttest.SeenInSlack, Colour: alerttest.SlackColour, Secrets: []string{token},
+	})
+}
+
+// Names become neither mentions nor links, a command can be copied whole, and the
+// pages are buttons that open an address.
+func TestTheMessage(t *testing.T) {
+	t.Parallel()
+	c, err := slack.NewWebhook("https://hooks.slack.com/services/x", start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := examplesAlert(t, "key-deleted")
+	a.What = "<!channel> <https://evil.example|click> *bold*"
+	a.Commands = append(a.Commands, alert.Command{Does: "holds a tick", Line: "echo `id`"})
+	r, err := c.Render(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := unquoted(t, r.Body)
+	for _, want := range []string{
+		"&lt;!channel&gt;", "`cmkguard approve recover-key~9fe55fff8e88413bf260771c5b4d095cef957c59 --reason 'WHY'`", "\necho `id`\n",
+		`"url":"https://cmkguard.example.com/api/approvals/recover-key~`, `"text":"approve or deny"`, `"#b71c1c"`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is not in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "<!") || strings.Contains(text, "<http") || strings.Contains(text, "``") {
+		t.Errorf("a mention, a link or an open code came through:\n%s", text)
+	}
+}
+
+// unquoted is JSON with its text as people read it.
+func unquoted(t *testing.T, body []byte) string {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(body, &v); err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v)
+	return strings.NewReplacer(`\n`, "\n", `\u0026`, "&").Replace(b.String())
+}
+
+func examplesAlert(t *testing.T, name string) alert.Alert {
+	t.Helper()
+	e, ok := examples.Find(name, start())
+	if !ok {
+		t.Fatal(name)
+	}
+	return e.Alert
 }
 
 // The Web API refuses with 200: what it says decides.
@@ -96,7 +100,7 @@ func TestABotsRefusals(t *testing.T) {
 		in := alerttest.Serve(t, func(w http.ResponseWriter, _ *http.Request, _ []byte) {
 			fmt.Fprintf(w, `{"ok":false,"error":%q}`, word)
 		})
-		c, err := slack.NewBot(in.URL, "xoxb-1", "C0123", start)
+		c, err := slack.NewBot(in.URL, token, "C0123", start)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,8 +108,8 @@ func TestABotsRefusals(t *testing.T) {
 			t.Errorf("%s: %v, want %s", word, err, want)
 		}
 	}
-	in := alerttest.Serve(t, bot)
-	c, err := slack.NewBot(in.URL, "xoxb-1", "C0123", start)
+	in := alerttest.Listen(t, alerttest.SlackBot(token, "C0123"), alerttest.Right)
+	c, err := slack.NewBot(in.URL, token, "C0123", start)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,6 @@
 package teams_test
 
 import (
-	"context"
-	"encoding/json"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -16,53 +13,43 @@ import (
 
 func start() time.Time { return time.Date(2026, 9, 20, 10, 0, 0, 0, time.UTC) }
 
-// workflow enforces what a Workflows webhook asks: a message of one Adaptive
-// Card, 28 KB at most (learn.microsoft.com microsoftteams/platform/
-// webhooks-and-connectors/how-to/connectors-using).
-func workflow(w http.ResponseWriter, _ *http.Request, body []byte) {
-	var m struct {
-		Type        string
-		Attachments []struct {
-			ContentType string
-			Content     struct {
-				Type, Version string
-				Body          []json.RawMessage
-			}
-		}
-	}
-	err := json.Unmarshal(body, &m)
-	if err != nil || len(body) > 28<<10 || m.Type != "message" || len(m.Attachments) != 1 || m.Attachments[0].ContentType != "application/vnd.microsoft.card.adaptive" ||
-		m.Attachments[0].Content.Type != "AdaptiveCard" || m.Attachments[0].Content.Version == "" || len(m.Attachments[0].Content.Body) == 0 {
-		http.Error(w, "not a card", http.StatusBadRequest)
-		return
-	}
-	w.WriteHeader(http.StatusAccepted)
-}
-
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	alerttest.Conform(t, func(url string) (alert.Channel, error) { return teams.New(url, start) }, workflow)
+	alerttest.Conform(t, alerttest.Kit{
+		Open: func(url string) (alert.Channel, error) { return teams.New(url+"/workflows/x?sig=SIGNATURE", start) },
+		Fake: alerttest.Teams(), Seen: alerttest.SeenInTeams, Colour: alerttest.TeamsColour, Secrets: []string{"SIGNATURE"},
+	})
 }
 
-// Names become neither links nor styles, and what matters first is there first.
-func TestTheCardSaysWhatMattersFirst(t *testing.T) {
-	t.Parallel()
-	in := alerttest.Serve(t, workflow)
-	c, err := teams.New(in.URL, start)
+func render(t *testing.T, a alert.Alert) string {
+	t.Helper()
+	c, err := teams.New("https://prod-1.westeurope.logic.azure.com/workflows/x", start)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range []alert.Alert{alerttest.Sample("a", start()), examples.Huge(start())} {
-		if _, err := c.Send(context.Background(), a); err != nil {
-			t.Fatal(err)
+	r, err := c.Render(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(r.Body)
+}
+
+// Names become neither links nor styles; what matters is there first, and stays when
+// a card is full.
+func TestTheCardSaysWhatMattersFirst(t *testing.T) {
+	t.Parallel()
+	e, _ := examples.Find("key-deleted", start())
+	card := render(t, e.Alert)
+	last := -1
+	for _, want := range []string{"CRITICAL Key deleted", `"what"`, `"breaks"`, `"until"`, `"hits"`, "cmkguard approve recover-key", `"next"`, `"id"`, `"Action.OpenUrl"`} {
+		at := strings.Index(card, want)
+		if at < last {
+			t.Errorf("%s stands at %d, before what comes first:\n%s", want, at, card)
 		}
+		last = at
 	}
-	card, huge := in.All()[0], in.All()[1]
-	what, by, id := strings.Index(card, `"what"`), strings.Index(card, `"until"`), strings.LastIndex(card, `"id"`)
-	if what < 0 || by < what || id < by || !strings.Contains(card, "CRITICAL Broken") || !strings.Contains(card, "1 day left") && !strings.Contains(card, "30 hours left") {
-		t.Errorf("what at %d, by at %d, id at %d:\n%s", what, by, id, card)
-	}
-	if strings.Contains(huge, "](http") || !strings.Contains(huge, `"what"`) {
+	huge, _, _ := strings.Cut(render(t, examples.Huge(start())), `"actions"`) // whose titles are no Markdown
+	if strings.Contains(huge, "](http") || !strings.Contains(huge, `"what"`) || !strings.Contains(huge, `"until"`) || !strings.Contains(huge, "had no room here") {
 		t.Errorf("a link came through, or what is wrong did not:\n%.2000s", huge)
 	}
 }

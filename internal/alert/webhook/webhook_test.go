@@ -69,14 +69,11 @@ func channel(t *testing.T, url string, now func() time.Time) *webhook.Channel {
 	return c
 }
 
-func TestStatuses(t *testing.T) {
+func TestConformance(t *testing.T) {
 	t.Parallel()
-	alerttest.StatusTable(t, func(t *testing.T, h http.HandlerFunc) error {
-		id, err := channel(t, serve(t, h).URL, start).Send(context.Background(), alerttest.Sample("a-1", start()))
-		if (err == nil) != (id == "a-1") {
-			t.Errorf("provider's id %q with error %v", id, err)
-		}
-		return err
+	alerttest.Conform(t, alerttest.Kit{
+		Open: func(url string) (alert.Channel, error) { return webhook.New(url+"/hooks/XSECRETX", secret, start) },
+		Fake: alerttest.Webhook(secret), Seen: alerttest.SeenInWebhook, Secrets: []string{"XSECRETX", secret},
 	})
 }
 

@@ -6,6 +6,7 @@
 package azuretest
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -70,6 +71,7 @@ func Serve(t testing.TB, h http.HandlerFunc) *Azure {
 			return
 		}
 		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body)) // for h
 		a.mu.Lock()
 		a.calls = append(a.calls, Call{r.Method, r.Host, r.URL.Path, r.URL.RawQuery, r.Header.Clone(), string(body)})
 		a.mu.Unlock()

@@ -7,6 +7,8 @@ package grid
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -38,8 +40,10 @@ func New(p cloud.Profile, endpoint string, cred azcore.TokenCredential) (*Publis
 	if cred == nil {
 		return nil, fault.New(fault.Invalid, op, "a credential is needed")
 	}
+	options := p.ClientOptions(cloud.ReadRetry())
+	options.Transport = bounded{options.Transport}
 	c, err := azeventgrid.NewClient(endpoint, scoped{cred, strings.TrimRight(p.GridAudience, "/") + "/.default"},
-		&azeventgrid.ClientOptions{ClientOptions: p.ClientOptions(cloud.ReadRetry())})
+		&azeventgrid.ClientOptions{ClientOptions: options})
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, op, err)
 	}
@@ -53,6 +57,24 @@ func (p *Publisher) Publish(ctx context.Context, events []messaging.CloudEvent) 
 	}
 	_, err := p.client.PublishCloudEvents(ctx, events, nil)
 	return azfault.Write("eventgrid.Publish", err)
+}
+
+// maxAnswer is what is read of an answer: the SDK reads all of it, and a topic has
+// nothing to say but no.
+const maxAnswer = 64 << 10
+
+type bounded struct{ next policy.Transporter }
+
+// Do implements policy.Transporter.
+func (b bounded) Do(r *http.Request) (*http.Response, error) {
+	resp, err := b.next.Do(r)
+	if err == nil {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
+	}
+	return resp, err
 }
 
 // scoped asks for the cloud's own audience: the SDK names the public cloud's.

@@ -1,0 +1,136 @@
+package slack
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/slack-go/slack"
+
+	"cmkguard/internal/alert"
+	"cmkguard/internal/risk"
+)
+
+// The limits of a message (docs.slack.dev/reference/block-kit/blocks; of a button:
+// .../block-elements/button-element), in characters.
+const (
+	maxHeader  = 150
+	maxSection = 3000
+	maxBlocks  = 48 // of 50: the header and the buttons are apart
+	maxLine    = 2000
+	maxButton  = 75
+	maxButtons = 6 // of 25
+)
+
+// message is the alert as a notification text and an attachment whose bar has the
+// severity's colour. What has no room is left out by importance.
+func message(a alert.Alert) (*slack.WebhookMessage, []alert.Field) {
+	head := alert.Head(a)
+	fields := alert.Shrink(textFields(a), func(f []alert.Field) bool { return len(sections(f)) < maxBlocks-2 })
+	blocks := []slack.Block{slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, alert.CutRunes(head, maxHeader), false, false))}
+	if utf8.RuneCountInString(head) > maxHeader {
+		blocks = append(blocks, section("*"+escape(head)+"*")) // nothing of what is wrong is lost to the header's size
+	}
+	for _, s := range sections(fields) {
+		blocks = append(blocks, section(s))
+	}
+	if b := buttons(a); b != nil {
+		blocks = append(blocks, b)
+	}
+	return &slack.WebhookMessage{
+		Text:        escape(alert.CutRunes(head, maxSection/6)), // what a notification shows
+		Attachments: []slack.Attachment{{Color: colour(a), Blocks: slack.Blocks{BlockSet: blocks}}},
+	}, fields
+}
+
+// textFields are the lines without the pages, which are buttons.
+func textFields(a alert.Alert) []alert.Field {
+	var out []alert.Field
+	for _, f := range alert.Fields(a, a.At) {
+		if f.URL == "" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func section(text string) slack.Block {
+	return slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, text, false, true), nil, nil)
+}
+
+// sections are the lines, as many to a section as it holds.
+func sections(fields []alert.Field) []string {
+	var out []string
+	var text strings.Builder
+	for _, f := range fields {
+		l := line(f)
+		if text.Len() > 0 && utf8.RuneCountInString(text.String())+utf8.RuneCountInString(l) > maxSection {
+			out = append(out, strings.TrimSpace(text.String()))
+			text.Reset()
+		}
+		text.WriteString(l)
+	}
+	if text.Len() > 0 {
+		out = append(out, strings.TrimSpace(text.String()))
+	}
+	return out
+}
+
+// line is one field in mrkdwn; a command is code, which can be copied as it stands.
+func line(f alert.Field) string {
+	if f.Line != "" {
+		mark := "`"
+		if strings.Contains(f.Line, mark) {
+			mark = "" // it would end the code
+		}
+		return fmt.Sprintf("*%s* %s\n%s%s%s\n", f.Label, escape(alert.CutRunes(f.Text, maxButton)), mark, escape(f.Line), mark)
+	}
+	l := "*" + f.Label + "* " + escape(alert.CutRunes(f.Text, maxLine)) + "\n"
+	if utf8.RuneCountInString(l) > maxSection { // a text of nothing but what must be escaped
+		l = "*" + f.Label + "* " + escape(alert.CutRunes(f.Text, maxSection/6)) + "\n"
+	}
+	return l
+}
+
+// buttons open the alert's pages; none of them acts.
+func buttons(a alert.Alert) slack.Block {
+	var out []slack.BlockElement
+	for n, p := range alert.Pages(a) {
+		if n == maxButtons {
+			break
+		}
+		b := slack.NewButtonBlockElement(fmt.Sprintf("page-%d", n+1), "", slack.NewTextBlockObject(slack.PlainTextType, alert.CutRunes(p.Label, maxButton), false, false))
+		b.URL = p.URL
+		out = append(out, b)
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return slack.NewActionBlock("pages", out...)
+}
+
+// escape keeps text from becoming a mention or a link
+// (docs.slack.dev/messaging/formatting-message-text#escaping).
+func escape(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
+}
+
+// colour is the bar's; the severity stands in the header in words, too.
+func colour(a alert.Alert) string {
+	switch {
+	case a.Lifecycle == alert.Resolve:
+		return "#2e7d32"
+	case a.Lifecycle == alert.Acknowledge:
+		return "#6a1b9a"
+	}
+	switch a.Severity {
+	case risk.Critical:
+		return "#b71c1c"
+	case risk.High:
+		return "#d84315"
+	case risk.Medium:
+		return "#f9a825"
+	case risk.Low, risk.Info:
+	}
+	return "#1565c0"
+}

@@ -1,0 +1,134 @@
+package teams
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+
+	"github.com/atc0005/go-teams-notify/v2/adaptivecard"
+
+	"cmkguard/internal/alert"
+	"cmkguard/internal/risk"
+)
+
+// maxCard is the size of a message (learn.microsoft.com connectors/teams, known
+// issues: about 28 KB), less the frame that a workflow adds.
+const maxCard = 26 << 10
+
+// maxActions is how many buttons a card shows (learn.microsoft.com microsoftteams/
+// platform/task-modules-and-cards/cards/cards-reference).
+const maxActions = 6
+
+// fixed marks, as an element's id, the text that is to have a fixed width: the
+// library's type has no fontType. No text of an alert can hold it, for JSON escapes
+// the quotes around it.
+const fixed = "fixed-width"
+
+// card is the message; what has no room is left out by importance.
+func card(a alert.Alert) (body []byte, fields []alert.Field, err error) {
+	fields = alert.Shrink(textFields(a), func(f []alert.Field) bool {
+		body, err = cardOf(a, f)
+		return err != nil || len(body) <= maxCard
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err = cardOf(a, fields)
+	return body, fields, err
+}
+
+// textFields are the lines without the pages, which are buttons.
+func textFields(a alert.Alert) []alert.Field {
+	var out []alert.Field
+	for _, f := range alert.Fields(a, a.At) {
+		if f.URL == "" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func cardOf(a alert.Alert, fields []alert.Field) ([]byte, error) {
+	title := adaptivecard.NewTitleTextBlock(escape(alert.Head(a)), true)
+	title.Color = colour(a)
+	elements := []adaptivecard.Element{title}
+	for len(fields) > 0 {
+		block, rest, err := next(fields)
+		if err != nil {
+			return nil, err
+		}
+		elements, fields = append(elements, block...), rest
+	}
+	c := adaptivecard.NewCard()
+	c.SetFullWidth()
+	if err := c.AddElement(false, elements...); err != nil {
+		return nil, err
+	}
+	for n, p := range alert.Pages(a) {
+		if n == maxActions {
+			break
+		}
+		open, err := adaptivecard.NewActionOpenURL(p.URL, p.Label)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.AddAction(false, open); err != nil {
+			return nil, err
+		}
+	}
+	m, err := adaptivecard.NewMessageFromCard(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Validate(); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // a card has no room for \u0026
+	err = enc.Encode(m)
+	return bytes.ReplaceAll(bytes.TrimSpace(b.Bytes()), []byte(`"id":"`+fixed+`"`), []byte(`"fontType":"Monospace"`)), err
+}
+
+// next makes elements of the first fields that go together: facts, or one command,
+// which stands alone and in a fixed width, so that it can be copied.
+func next(fields []alert.Field) (block []adaptivecard.Element, rest []alert.Field, err error) {
+	if f := fields[0]; f.Line != "" {
+		does := adaptivecard.NewTextBlock("**"+f.Label+"** "+escape(f.Text), true)
+		line := adaptivecard.NewTextBlock(escape(f.Line), true)
+		line.ID, line.Spacing = fixed, adaptivecard.SpacingSmall
+		return []adaptivecard.Element{does, line}, fields[1:], nil
+	}
+	facts := adaptivecard.NewFactSet()
+	for len(fields) > 0 && fields[0].Line == "" {
+		if err := facts.AddFact(adaptivecard.Fact{Title: fields[0].Label, Value: escape(fields[0].Text)}); err != nil {
+			return nil, nil, err
+		}
+		fields = fields[1:]
+	}
+	return []adaptivecard.Element{adaptivecard.Element(facts)}, fields, nil
+}
+
+// escape keeps text from becoming a link or a style: cards read a part of
+// Markdown (learn.microsoft.com adaptive-cards/authoring-cards/text-features).
+func escape(s string) string {
+	return strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`, "(", `\(`, ")", `\)`, "*", `\*`, "_", `\_`, "`", "\\`", "~", `\~`, "<", "&lt;").Replace(s)
+}
+
+// colour is the title's; the severity stands there in words, too.
+func colour(a alert.Alert) string {
+	switch {
+	case a.Lifecycle == alert.Resolve:
+		return adaptivecard.ColorGood
+	case a.Lifecycle == alert.Acknowledge:
+		return adaptivecard.ColorAccent
+	}
+	switch a.Severity {
+	case risk.Critical, risk.High:
+		return adaptivecard.ColorAttention
+	case risk.Medium:
+		return adaptivecard.ColorWarning
+	case risk.Low, risk.Info:
+	}
+	return adaptivecard.ColorAccent
+}
