@@ -31,27 +31,37 @@ func openBackend(ctx context.Context, s Settings, profile cloud.Profile, now fun
 		}
 		return st.Backend(), st.Close, nil
 	}
-	where := s.Storage.endpoints(profile.StorageSuffix)
-	o := azstore.Options{Tables: where.Tables, Queues: where.Queues, Blobs: where.Blobs}
-	if where.Key != "" {
-		o.Key = &azstore.SharedKey{Account: where.Account, Key: where.Key}
-	} else {
-		id := where.ClientID
-		if id == "" {
-			id = s.Observer
-		}
-		if o.Credential, err = profile.Credential(id); err != nil {
-			return b, nil, fmt.Errorf("%s__clientId: %w", connection, err)
-		}
-		o.Client = profile.ClientOptions(cloud.ReadRetry())
+	o, err := accountOf(s, profile)
+	if err != nil {
+		return b, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	b, err = azstore.Open(ctx, o)
 	if err != nil {
-		return b, nil, fmt.Errorf("CMKGUARD_STATE=azure, %s: %w", where.Tables, err)
+		return b, nil, fmt.Errorf("CMKGUARD_STATE=azure, %s: %w", o.Tables, err)
 	}
 	return b, func() error { return nil }, nil
+}
+
+// accountOf says how the storage account of the settings is reached, and as whom.
+func accountOf(s Settings, profile cloud.Profile) (azstore.Options, error) {
+	where := s.Storage.endpoints(profile.StorageSuffix)
+	o := azstore.Options{Tables: where.Tables, Queues: where.Queues, Blobs: where.Blobs}
+	if where.Key != "" {
+		o.Key = &azstore.SharedKey{Account: where.Account, Key: where.Key}
+		return o, nil
+	}
+	id := where.ClientID
+	if id == "" {
+		id = s.Observer
+	}
+	cred, err := profile.Credential(id)
+	if err != nil {
+		return o, fmt.Errorf("%s__clientId: %w", connection, err)
+	}
+	o.Credential, o.Client = cred, profile.ClientOptions(cloud.ReadRetry())
+	return o, nil
 }
 
 // journalKey returns the signer of checkpoints and its verifier key. With

@@ -81,6 +81,10 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 	if g.People, err = peopleSeal(s); err != nil {
 		problems = append(problems, err.Error())
 	}
+	if g.Letters.Box, err = openLetters(s, profile); err != nil {
+		problems = append(problems, err.Error())
+	}
+	g.Watch.DeadLetters = &g.Letters
 	if err := connect(g, profile.WithGate(limit.New(b.State, now)), s, now); err != nil {
 		problems = append(problems, err.Error())
 	}

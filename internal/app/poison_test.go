@@ -118,3 +118,57 @@ func TestPoisonSaysWhatIsWrongWithTheCommand(t *testing.T) {
 		t.Error("a mistyped directory was made")
 	}
 }
+
+// TestDeadLettersAtTheCommandLine: with embedded state a folder stands for Event
+// Grid's container; the running process's sweep and a person both take from it.
+func TestDeadLettersAtTheCommandLine(t *testing.T) {
+	t.Parallel()
+	sim, key, env, dir := keyed(t)
+	_, out, _ := serve(t, env)
+	leave := func(name string, body []byte) {
+		file := filepath.Join(dir, "state", "deadletter", name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, body, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	event := sim.NearExpiry(key, "e1")
+	leave("CMKGUARD/2026/11/1/9/1.json", []byte(strings.Replace(string(event), "{", `{"deadLetterReason":"TimeToLiveExceeded","deliveryAttempts":9,"lastDeliveryOutcome":"Unauthorized\u001b[2J",`, 1)))
+	leave("CMKGUARD/2026/11/1/9/2.json", []byte("junk"))
+	const one, two = "CMKGUARD/2026/11/1/9/1.json", "CMKGUARD/2026/11/1/9/2.json"
+	text, code := run(t, env, "deadletter", "show", one)
+	if code == 0 && (strings.Contains(text, "\x1b") || !strings.Contains(text, "TimeToLiveExceeded after 9 attempts, last answer Unauthorized")) {
+		t.Fatalf("exit %d:\n%q", code, text)
+	}
+	if text, code = run(t, env, "deadletter", "replay", "--all"); code != 3 || !strings.Contains(text, two+"  stays: ") {
+		t.Fatalf("exit %d:\n%s", code, text)
+	}
+	eventually(t, out, "the running process to work on it", func() bool { return strings.Contains(out.String(), "CMK-013") })
+	if text, code = run(t, env, "deadletter", "list", "-o", "json"); code != 0 || strings.Contains(text, one) || !strings.Contains(text, `"name": "`+two+`"`) {
+		t.Fatalf("exit %d:\n%s", code, text)
+	}
+	if text, code = run(t, env, "deadletter", "show", two, "--raw"); code != 0 || text != "junk" {
+		t.Fatalf("exit %d:\n%s", code, text)
+	}
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		text string
+	}{
+		"no such letter": {[]string{"show", "../cmkguard.db"}, 1, "there is no dead letter"},
+		"no reason":      {[]string{"drop", two}, 2, "reason"},
+		"no name":        {[]string{"replay"}, 2, "--all"},
+	} {
+		if text, code := run(t, env, append([]string{"deadletter"}, c.args...)...); code != c.code || !strings.Contains(text, c.text) {
+			t.Errorf("%s: exit %d, want %d with %q:\n%s", name, code, c.code, c.text, text)
+		}
+	}
+	if text, code = run(t, env, "deadletter", "drop", two, "--reason", "ticket 7"); code != 0 {
+		t.Fatalf("exit %d:\n%s", code, text)
+	}
+	if text, code = run(t, env, "deadletter", "list"); code != 0 || !strings.Contains(text, "no dead letters") {
+		t.Fatalf("exit %d:\n%s", code, text)
+	}
+}

@@ -94,6 +94,7 @@ type Guard struct {
 	Watcher   Watcher       // nil: there is none
 	PingEvery time.Duration // how often the Watcher wants to hear of us
 	Watch     Watch         // of ourselves
+	Letters   Letters       // what Event Grid gave up
 	Now       func() time.Time
 	NewID     func() string
 

@@ -49,6 +49,12 @@ func (k *known) first(id string) bool {
 	return true
 }
 
+func (k *known) clear() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ids = nil
+}
+
 func (k *known) forget(id string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"cmkguard/internal/self"
 )
 
-// DeadLetters is where Event Grid puts what it gave up delivering to us.
+// DeadLetters is where Event Grid puts what it gave up delivering to us (Letters).
 type DeadLetters interface {
 	// Count counts them, at most that many.
 	Count(ctx context.Context, most int) (int, error)

@@ -30,13 +30,14 @@ const (
 )
 
 // Sweep picks up what was left behind: signals stored but never queued, saga
-// steps whose message was lost, messages that the host gave up, alerts due,
-// entries unsealed, and what was told while nothing could be recorded. It looks
+// steps whose message was lost, messages that the host gave up, events that Event
+// Grid gave up, alerts due, entries unsealed, and what was told while nothing could
+// be recorded. It looks
 // after ourselves, and ends with a heartbeat: a row of ours, and, if all went well,
 // a call to the external watcher.
 func (g *Guard) Sweep(ctx context.Context) error {
 	began, load := g.Now(), self.Load{}
-	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx, &load), g.requeueSagas(ctx, &load), g.drainPoison(ctx), g.reconcile(ctx), g.watchSelf(ctx, load), g.Tend(ctx))
+	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx, &load), g.requeueSagas(ctx, &load), g.drainPoison(ctx), g.takeLetters(ctx), g.reconcile(ctx), g.watchSelf(ctx, load), g.Tend(ctx))
 	err = errors.Join(err, g.beat(ctx, began, err))
 	g.ping(ctx, err)
 	if g.Refresh != nil { // whatever went wrong: what is open must not look mended elsewhere

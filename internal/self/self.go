@@ -41,8 +41,8 @@ func Catalogue() []Check {
 		{
 			DeadLetter, "Nothing lies in the dead-letter container", risk.High,
 			"Event Grid gave up delivering these events to us, after a day of tries: what they told of is known only if a sweep has found it since",
-			"See what is there and why each was given up: `cmkguard poison list`. Mend what refused them (the app stopped, its identity, its network), " +
-				"then replay or drop them: the container is empty when that is done.",
+			"The sweep takes in what it can read: what stays it could not. `cmkguard deadletter list` says why, and why each was given up. Mend what " +
+				"refused them (the app stopped, its identity, its network), then replay or drop them: the container is empty when that is done.",
 		},
 		{
 			Kept, "What could not be handled is looked at", risk.Medium,

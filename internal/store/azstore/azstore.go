@@ -78,34 +78,58 @@ func Open(ctx context.Context, o Options) (store.Backend, error) {
 func (o Options) clients() (t *aztables.Client, q *azqueue.ServiceClient, b *container.Client, err error) {
 	const op = "azstore.Open"
 	co := o.Client
-	where := o.Blobs + "/" + o.container()
+	b, err3 := o.blobs(o.container())
 	if o.Key == nil {
 		ts, err1 := aztables.NewServiceClient(o.Tables, o.Credential, &aztables.ClientOptions{ClientOptions: co})
 		q, err2 := azqueue.NewServiceClient(o.Queues, o.Credential, &azqueue.ClientOptions{ClientOptions: co})
-		b, err3 := container.NewClient(where, o.Credential, &container.ClientOptions{ClientOptions: co})
 		if err := errors.Join(err1, err2, err3); err != nil {
 			return nil, nil, nil, fault.Wrap(fault.Invalid, op, err)
 		}
 		return ts.NewClient(o.table()), q, b, nil
 	}
-	for _, u := range []string{o.Tables, o.Queues, o.Blobs} {
-		if !onLoopback(u) {
-			return nil, nil, nil, fault.New(fault.Invalid, op, "a shared key is for the emulator on this machine; %s is not: use an identity", u)
-		}
+	if err := errors.Join(o.onThisMachine(o.Tables, o.Queues), err3); err != nil {
+		return nil, nil, nil, err
 	}
 	tk, err1 := aztables.NewSharedKeyCredential(o.Key.Account, o.Key.Key)
 	qk, err2 := azqueue.NewSharedKeyCredential(o.Key.Account, o.Key.Key)
-	bk, err3 := container.NewSharedKeyCredential(o.Key.Account, o.Key.Key)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	if err := errors.Join(err1, err2); err != nil {
 		return nil, nil, nil, fault.Wrap(fault.Invalid, op, err)
 	}
 	ts, err1 := aztables.NewServiceClientWithSharedKey(o.Tables, tk, &aztables.ClientOptions{ClientOptions: co})
 	q, err2 = azqueue.NewServiceClientWithSharedKeyCredential(o.Queues, qk, &azqueue.ClientOptions{ClientOptions: co})
-	b, err3 = container.NewClientWithSharedKeyCredential(where, bk, &container.ClientOptions{ClientOptions: co})
-	if err := errors.Join(err1, err2, err3); err != nil {
+	if err := errors.Join(err1, err2); err != nil {
 		return nil, nil, nil, fault.Wrap(fault.Invalid, op, err)
 	}
 	return ts.NewClient(o.table()), q, b, nil
+}
+
+// blobs returns the client of one container.
+func (o Options) blobs(name string) (*container.Client, error) {
+	const op = "azstore.Open"
+	where, co := o.Blobs+"/"+name, &container.ClientOptions{ClientOptions: o.Client}
+	if o.Key == nil {
+		c, err := container.NewClient(where, o.Credential, co)
+		return c, fault.Wrap(fault.Invalid, op, err)
+	}
+	if err := o.onThisMachine(o.Blobs); err != nil {
+		return nil, err
+	}
+	key, err := container.NewSharedKeyCredential(o.Key.Account, o.Key.Key)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, op, err)
+	}
+	c, err := container.NewClientWithSharedKeyCredential(where, key, co)
+	return c, fault.Wrap(fault.Invalid, op, err)
+}
+
+// onThisMachine refuses to send an account's key anywhere else.
+func (o Options) onThisMachine(urls ...string) error {
+	for _, u := range urls {
+		if !onLoopback(u) {
+			return fault.New(fault.Invalid, "azstore.Open", "a shared key is for the emulator on this machine; %s is not: use an identity", u)
+		}
+	}
+	return nil
 }
 
 func onLoopback(raw string) bool {
