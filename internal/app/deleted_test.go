@@ -60,7 +60,7 @@ func TestADeletedKeyIsTheSameIncidentByLogAndBySweep(t *testing.T) {
 		t.Errorf("the incident does not say until when:\n%s", log["CMK-010"])
 	}
 	for how, alert := range map[string]string{"log": told, "sweep": toldBySweep, "later sweep": toldLate} {
-		for _, want := range []string{"CRITICAL Broken: The key exists (CMK-010)", "hits:     cache-a", "can be recovered until " + until, "by:       " + until} {
+		for _, want := range []string{"CRITICAL Key deleted: kv-a/kek (CMK-010)", "hits:     cache-a", "can be recovered until " + until, "until:    " + until} {
 			if !strings.Contains(alert, want) {
 				t.Errorf("by the %s nobody is told %q:\n%s", how, want, alert)
 			}

@@ -97,7 +97,7 @@ func TestADeletedKeyIsSeenInTheVaultsLog(t *testing.T) {
 			t.Errorf("nobody is told of %s:\n%s", want, all)
 		}
 	}
-	if n := strings.Count(all, "The key exists (CMK-010)"); n != 1 {
+	if n := strings.Count(all, "CRITICAL Key deleted: kv-a/kek (CMK-010)"); n != 1 {
 		t.Errorf("told %d times of one deletion:\n%s", n, all)
 	}
 }

@@ -1,14 +1,15 @@
 package guard
 
 import (
+	"context"
+	"errors"
+
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/event"
 	"cmkguard/internal/fault"
 	"cmkguard/internal/incident"
 	"cmkguard/internal/risk"
 	"cmkguard/internal/self"
-	"context"
-	"errors"
 )
 
 // Watch says how this installation watches itself. Its zero value: not at all.

@@ -75,9 +75,7 @@ func Verify(ctx context.Context, log store.Log, state store.State, v note.Verifi
 	if len(r.Problems) == 0 {
 		checkSequence(&r, lines) // else every entry behind a removal would be named
 	}
-	if len(audit) > 0 && audit[len(audit)-1] != '\n' {
-		r.problem(r.Size-1, "entry %d (%s): its line has no end", r.Size-1, describe(lines[r.Size-1]))
-	}
+	checkEnd(&r, audit, lines)
 	if o.Known != nil {
 		checkKnown(&r, o.Known, tree, v)
 	}
@@ -89,6 +87,13 @@ func Verify(ctx context.Context, log store.Log, state store.State, v note.Verifi
 	}
 	r.limits(o)
 	return r, nil
+}
+
+// checkEnd: a line that was cut has no end.
+func checkEnd(r *Report, audit []byte, lines [][]byte) {
+	if len(audit) > 0 && audit[len(audit)-1] != '\n' {
+		r.problem(r.Size-1, "entry %d (%s): its line has no end", r.Size-1, describe(lines[r.Size-1]))
+	}
 }
 
 func (r *Report) limits(o VerifyOptions) {

@@ -19,7 +19,7 @@ func envelope(t interface{ Fatal(...any) }) []byte {
 		"Data": map[string]any{"req": map[string]any{"Url": "http://127.0.0.1/api/x?code=funckey42&a=1", "Query": map[string]any{"code": "funckey42", "a": "1"},
 			"Headers":    map[string]any{"Authorization": []string{"Bearer " + token}, "Cookie": []string{"session=opaque42"}, "X-Functions-Key": []string{"funckey42"}},
 			"Identities": []any{map[string]any{"BootstrapContext": "opaque42"}}}},
-		"Metadata": map[string]any{"Headers": map[string]any{"Authorization": "Bearer " + token, "cookie": "session=opaque42"}},
+		"Metadata": map[string]any{"code": `"funckey42"`, "cookie": "", "Headers": map[string]any{"Authorization": "Bearer " + token, "cookie": "session=opaque42"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +101,24 @@ func TestTheRestIsKept(t *testing.T) {
 	} {
 		if got := string(redact.Bytes([]byte(text))); got != text {
 			t.Errorf("%q became %q", text, got)
+		}
+	}
+}
+
+// A token of which only the beginning is there is one all the same; JSON in base64
+// is none.
+func TestACutToken(t *testing.T) {
+	t.Parallel()
+	for _, header := range []string{`{"alg":"RS256"}`, `{"typ":"JWT","alg":"RS256"}`, `{"kid":"1"}`, `{"x5t":"1"}`, `{"nonce":"1","alg":"RS256"}`, `{"enc":"1"}`, `{"cty":"JWT"}`} {
+		whole := base64.RawURLEncoding.EncodeToString([]byte(header))
+		if got := string(redact.Bytes([]byte(`{"token": "` + whole))); got != `{"token": "`+redact.Mark {
+			t.Errorf("%s became %s", header, got)
+		}
+	}
+	for _, body := range []string{`{"kind":"signal","id":"1"}`, `{"records":[]}`, `{"Data":{}}`, `{"id":"1"}`} {
+		text := base64.StdEncoding.EncodeToString([]byte(body))
+		if got := string(redact.Bytes([]byte(text))); got != text {
+			t.Errorf("%s became %s", body, got)
 		}
 	}
 }

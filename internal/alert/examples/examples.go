@@ -64,8 +64,9 @@ const (
 // shop makes alerts about the estate at a time.
 type shop struct{ at time.Time }
 
-func cache(name, owner, environment string) alert.Impact {
-	return alert.Impact{Cluster: clusters + name, Name: name, Owner: owner, Tags: map[string]string{"owner": owner, "environment": environment, "costCentre": "4711"}}
+// cache is one of production.
+func cache(name, owner string) alert.Impact {
+	return alert.Impact{Cluster: clusters + name, Name: name, Owner: owner, Tags: map[string]string{"owner": owner, "environment": "production", "costCentre": "4711"}}
 }
 
 // incident has what every alert about an opened incident has: the catalogue's words.
@@ -76,7 +77,7 @@ func (s shop) incident(check, subject string, severity risk.Severity, what strin
 		Lifecycle: alert.Trigger, Severity: severity, Check: check, Title: risk.Headline(check) + ": " + where(subject) + " (" + check + ")",
 		What: what, Breaks: c.Breaks, Next: []string{c.Guidance}, Subject: subject, At: s.at, Since: s.at,
 		Ref: "9b1f6d0a-6f1e-4c55-8f3e-1d2a44a0c7aa", Vault: "kv-shop", Runbook: "docs/checks.md#" + strings.ToLower(check),
-		Impact:   []alert.Impact{cache("shop-cache", "team-shop", "production"), cache("sessions-cache", "team-web", "production")},
+		Impact:   []alert.Impact{cache("shop-cache", "team-shop"), cache("sessions-cache", "team-web")},
 		Evidence: []string{"keyvault GET " + keyURL + "/versions at " + s.at.Format(time.RFC3339) + ": 2 versions"},
 	}
 	for _, n := range c.Controls {

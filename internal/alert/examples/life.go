@@ -57,7 +57,7 @@ func (s shop) gathered(id, title, what string) alert.Alert {
 	return alert.Alert{
 		ID: "7f6f2a1e-2000-4c1d-9a57-0c5f0e8d9b11", DedupKey: "cmkguard/" + id, GroupKey: "kv-shop", Lifecycle: alert.Trigger, Severity: risk.Critical,
 		Title: title, What: what, Subject: "vault:" + vaultID, At: s.at, Since: s.at, Ref: id, Vault: "kv-shop",
-		Impact: []alert.Impact{cache("shop-cache", "team-shop", "production"), cache("sessions-cache", "team-web", "production")},
+		Impact: []alert.Impact{cache("shop-cache", "team-shop"), cache("sessions-cache", "team-web")},
 		Breaks: "the worst of them: every key in the vault is out of reach, so the caches can go offline within about an hour",
 	}
 }

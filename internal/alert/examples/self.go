@@ -58,7 +58,7 @@ func (s shop) deaf() alert.Alert {
 	a := s.own("deaf", alert.Notice, risk.High, "CMK Guard may have gone deaf: kv-shop", what, "Restore the diagnostic setting or the event subscription: deploy infra/vault.bicep again.")
 	a.DedupKey, a.GroupKey, a.Subject, a.Vault, a.Actor = "cmkguard/claim/EarsCut/"+partition, partition, "vault:"+vaultID, "kv-shop", what
 	a.Breaks = "changes to this vault's keys may no longer reach us before the next sweep"
-	a.Impact = []alert.Impact{cache("shop-cache", "team-shop", "production")}
+	a.Impact = []alert.Impact{cache("shop-cache", "team-shop")}
 	return a
 }
 
