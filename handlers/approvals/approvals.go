@@ -34,9 +34,19 @@ type Desk interface {
 	// about this plan holds (against forged posts). A token that proves nobody is
 	// a Denied fault.
 	Prove(ctx context.Context, token, plan string) (who approval.Person, mark string, err error)
+	Plans
+}
+
+// Plans are the plans and what people do about them.
+type Plans interface {
 	Find(ctx context.Context, plan string) (guard.Held, error)
 	Decide(ctx context.Context, plan string, kind approval.Kind, by approval.Person, reason string) (approval.Decision, error)
+	// Undo asks for what a plan did to be taken back, and returns the plan that would.
+	Undo(ctx context.Context, plan string, by approval.Person, reason string) (guard.Held, error)
 }
+
+// undo is asked of a plan that was carried out; it makes another plan.
+const undo = "undo"
 
 // Handler returns the function's handler. Whatever is wrong with a request is told
 // to its sender; nothing of it is kept.
@@ -100,16 +110,23 @@ func decide(ctx context.Context, d Desk, req funchost.Request, id string, who ap
 		}
 		asked.Decision, asked.Reason, asked.Mark = form.Get("decision"), form.Get("reason"), form.Get("mark")
 	} else if err := json.Unmarshal([]byte(req.Body), &asked); err != nil {
-		return problem(http.StatusBadRequest, `want {"decision": "approve" or "deny", "reason": TEXT}`)
+		return problem(http.StatusBadRequest, `want {"decision": "approve", "deny" or "undo", "reason": TEXT}`)
 	}
 	kind := approval.Kind(asked.Decision)
 	switch {
-	case kind != approval.Approve && kind != approval.Deny:
-		return problem(http.StatusBadRequest, "decision: want approve or deny")
+	case kind != approval.Approve && kind != approval.Deny && asked.Decision != undo:
+		return problem(http.StatusBadRequest, "decision: want approve, deny or undo")
 	case strings.TrimSpace(asked.Reason) == "":
 		return problem(http.StatusBadRequest, "reason: want a text, for the record")
 	case cookie && subtle.ConstantTimeCompare([]byte(asked.Mark), []byte(mark)) != 1:
 		return problem(http.StatusForbidden, "the page is too old or not ours: open it again from the alert")
+	}
+	if asked.Decision == undo {
+		held, err := d.Undo(ctx, id, who, asked.Reason)
+		if err != nil {
+			return failed(err)
+		}
+		return inJSON(http.StatusOK, held)
 	}
 	decision, err := d.Decide(ctx, id, kind, who, asked.Reason)
 	if err != nil {

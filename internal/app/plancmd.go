@@ -95,6 +95,9 @@ func showPlan(out io.Writer, h guard.Held, asJSON bool) error {
 	for i, s := range pl.Steps {
 		fmt.Fprintf(out, "  step %d  %s\n          from %s to %s\n          read back: %s\n          undo: %s\n", i+1, s.Call, s.From, s.To, s.ReadBack, s.Undo)
 	}
+	for _, r := range pl.Refused {
+		fmt.Fprintf(out, "  not undone: %s\n", r)
+	}
 	for _, c := range pl.Consumers {
 		fmt.Fprintf(out, "  touches %s (%s, owner %s)\n", c.Cluster, c.Kind, orDefault(c.Owner, "none named"))
 	}

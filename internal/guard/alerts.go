@@ -168,7 +168,7 @@ func (g *Guard) sagaAlert(s saga) (alert.Alert, bool) {
 		a.Impact = append(a.Impact, alert.Impact{Cluster: f.Cluster, Name: shortName(event.Subject{ID: f.Cluster})})
 		state := "stays on version " + f.From
 		if f.Done {
-			state = "version " + f.From + " -> " + s.New + " (" + f.By + ", read back)"
+			state = "version " + f.From + " -> " + s.to(&f) + " (" + f.By + ", read back)"
 		}
 		a.Done = append(a.Done, shortName(event.Subject{ID: f.Cluster})+": "+state)
 	}

@@ -135,7 +135,7 @@ func (g *Guard) onKey(ctx context.Context, d approval.Decision, k azureid.Key, v
 
 // record writes the sealed decision and its entry in one batch; a person's later answer
 // takes the place of the earlier one.
-func (g *Guard) record(ctx context.Context, partition string, subject event.Subject, k azureid.Key, d approval.Decision) (approval.Decision, error) {
+func (g *Guard) record(ctx context.Context, partition string, subject event.Subject, k azureid.Key, d approval.Decision, more ...store.Op) (approval.Decision, error) {
 	if d.By.Object == "" {
 		return d, fault.New(fault.Denied, "guard.record", "nobody is proven to have decided")
 	}
@@ -151,7 +151,7 @@ func (g *Guard) record(ctx context.Context, partition string, subject event.Subj
 		Kind: journal.KindDecision, Subject: subject.String(), Ref: d.Matter, Body: encode(d),
 		Text: clip(fmt.Sprintf("%s by %s (object id %s) until %s: %s", d.Kind, d.By.Name, d.By.Object, d.Expires.Format(time.RFC3339), d.Reason), 1000),
 	}
-	if err := g.commit(ctx, partition, []journal.Entry{entry}, putOp(approvalRow(d), encode(d), row.ETag)); err != nil {
+	if err := g.commit(ctx, partition, []journal.Entry{entry}, append(more, putOp(approvalRow(d), encode(d), row.ETag))...); err != nil {
 		return d, err
 	}
 	return d, g.send(ctx, lookMessage(subject, k), 0)

@@ -118,6 +118,20 @@ func (m *model) steps() map[string]func() {
 			}
 			m.work(20 * time.Minute)
 		},
+		"an undo": func() { // two people want what a plan did taken back
+			list := m.all()
+			if len(list) == 0 {
+				return
+			}
+			h, err := m.g.Undo(ctx, list[pick("undone", len(list))].Plan.ID, person(1), "back")
+			if err != nil {
+				return
+			}
+			m.answers[h.Plan.ID] = map[string]approval.Kind{person(1).Object: approval.Approve}
+			m.work(10 * time.Minute)
+			m.say(h, approval.Approve, person(2))
+			m.work(20 * time.Minute)
+		},
 		"a decision":        func() { m.decide(approval.Approve) },
 		"another decision":  func() { m.decide(approval.Approve) },
 		"a denial":          func() { m.decide(approval.Deny) },
@@ -312,11 +326,11 @@ func (m *model) wrongMove(body string) string {
 		return "the cluster was given another key, or none"
 	}
 	for v := range m.strangers {
-		if strings.Contains(body, v) && m.unlessStarted(plan.RollBackDowngrade, 2) != "" {
+		if strings.Contains(body, v) && m.unlessStarted(plan.RollBackDowngrade, 2) != "" && m.unlessStarted(plan.Undo, 2) != "" {
 			return "the cluster was moved to a stranger's version"
 		}
 	}
-	if m.unlessStarted(plan.Rotate, 0) != "" && m.unlessStarted(plan.Rewire, 0) != "" && m.unlessStarted(plan.RollBackDowngrade, 2) != "" {
+	if m.unlessStarted(plan.Rotate, 0) != "" && m.unlessStarted(plan.Rewire, 0) != "" && m.unlessStarted(plan.RollBackDowngrade, 2) != "" && m.unlessStarted(plan.Undo, 2) != "" {
 		return "a move without a plan"
 	}
 	return ""

@@ -10,6 +10,7 @@ import (
 
 	"cmkguard/internal/event"
 	"cmkguard/internal/fault"
+	"cmkguard/internal/incident"
 	"cmkguard/internal/journal"
 	"cmkguard/internal/plan"
 	"cmkguard/internal/risk"
@@ -195,46 +196,69 @@ func (g *Guard) storedPlan(ctx context.Context, partition, id string) (earlier, 
 	return out, nil
 }
 
-// wanted returns the plans that the subject's broken verdicts ask for, one per
-// remedy, in the order of the checks; and, by remedy, why one makes no plan.
+// wanted returns the plans that people want taken back, and those that the subject's
+// broken verdicts ask for, one per remedy, in the order of the checks; and, by remedy,
+// why one makes no plan.
 func (g *Guard) wanted(ctx context.Context, p *picture, subject event.Subject) (out []want, lacks map[string]string, err error) {
-	lacks = map[string]string{}
-	add := func(pl plan.Plan, f plan.Facts) {
-		f.Wirings = withPeers(ctx, p.run, pl.Remedy, f.Wirings)
-		out = append(out, want{pl, f})
+	if out, err = g.addUndos(ctx, p.run, incident.Partition(subject), nil); err != nil {
+		return nil, nil, err
 	}
+	lacks = map[string]string{}
 	for _, v := range p.verdicts[subject] {
 		if v.Answer != risk.Broken || slices.ContainsFunc(out, func(w want) bool { return w.plan.Remedy == v.Remedy }) {
 			continue
 		}
+		w, why, err := g.wantedFor(ctx, p, subject, v)
+		if err != nil {
+			return nil, nil, err
+		}
 		switch {
-		case v.Remedy == plan.Rotate:
-			if kp, ok := p.keys[subject.ID]; ok && subject.Kind == event.SubjectKey {
-				add(plan.ForRotation(kp.facts, g.Policy.Hash, p.now), kp.facts)
-			}
-		case v.Remedy == plan.Rewire:
-			// Where somebody pointed the cluster back, its owner is asked first.
-			if f, ok := rewireFacts(p, subject); ok && p.pointedBack[subject.ID] == "" {
-				add(plan.ForRewire(f, g.Policy.Hash, p.now), f)
-			}
-		case plan.Repair(v.Remedy):
-			f, ok, err := g.repairFacts(ctx, p, subject, v)
-			if err != nil {
-				return nil, nil, err
-			}
-			pl, why := plan.ForRepair(v.Remedy, subject, f, g.Policy.Hash)
-			switch {
-			case ok && why == "":
-				add(pl, f)
-			case ok && lacks[v.Remedy] == "":
-				lacks[v.Remedy] = why
-			}
+		case w.plan.ID != "":
+			out = append(out, w)
+		case why != "" && lacks[v.Remedy] == "":
+			lacks[v.Remedy] = why
 		}
 	}
 	for _, w := range out { // another check's finding made the plan
 		delete(lacks, w.plan.Remedy)
 	}
 	return out, lacks, nil
+}
+
+// wantedFor makes the plan that one broken verdict asks for; none has an empty id.
+func (g *Guard) wantedFor(ctx context.Context, p *picture, subject event.Subject, v risk.Verdict) (w want, lacks string, err error) {
+	switch {
+	case v.Remedy == plan.Rotate:
+		kp, ok := p.keys[subject.ID]
+		if !ok || subject.Kind != event.SubjectKey {
+			return w, "", nil
+		}
+		if w.facts, err = g.standing(ctx, p.run, v.Remedy, kp.facts); err == nil {
+			w.plan = plan.ForRotation(w.facts, g.Policy.Hash, p.now)
+		}
+	case v.Remedy == plan.Rewire:
+		// Where somebody pointed the cluster back, its owner is asked first.
+		f, ok := rewireFacts(p, subject)
+		if !ok || p.pointedBack[subject.ID] != "" {
+			return w, "", nil
+		}
+		if w.facts, err = g.standing(ctx, p.run, v.Remedy, f); err == nil {
+			w.plan = plan.ForRewire(w.facts, g.Policy.Hash, p.now)
+		}
+	case plan.Repair(v.Remedy):
+		f, ok, err := g.repairFacts(ctx, p, subject, v)
+		if err != nil || !ok {
+			return w, "", err
+		}
+		pl, why := plan.ForRepair(v.Remedy, subject, f, g.Policy.Hash)
+		if why != "" {
+			return w, why, nil
+		}
+		w.plan = pl
+		w.facts, err = g.standing(ctx, p.run, v.Remedy, f)
+		return w, "", err
+	}
+	return w, "", err
 }
 
 func rewireFacts(p *picture, subject event.Subject) (plan.Facts, bool) {
@@ -286,7 +310,7 @@ func (g *Guard) doingAbout(pl plan.Plan, rulings []plan.Ruling) doing {
 	reasons := make([]string, 0, len(held))
 	for _, r := range held {
 		reasons = append(reasons, r.Gate+": "+r.Reason)
-		if r.Gate == "mode" && strings.HasPrefix(r.Reason, plan.Waits) {
+		if r.Gate == "mode" && strings.HasPrefix(r.Reason, plan.Waits) || r.Gate == plan.GateUndone {
 			d.commands, d.links = decide(pl.ID), g.linksOf(pl.ID)
 		}
 		d.dryRun = d.dryRun || r.Gate == "mode" && strings.HasPrefix(r.Reason, plan.Dry) && !plan.Repair(pl.Remedy)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"cmkguard/internal/approval"
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/event"
 	"cmkguard/internal/incident"
@@ -58,7 +59,8 @@ func (g *Guard) PreviewOf(ctx context.Context, s event.Signal) ([]Held, error) {
 	return out, nil
 }
 
-func (g *Guard) held(ctx context.Context, w want, partition string, s event.Signal) (Held, error) {
+// held asks the gates about a plan, as they would rule if people also decided more.
+func (g *Guard) held(ctx context.Context, w want, partition string, s event.Signal, more ...approval.Decision) (Held, error) {
 	old, err := g.storedPlan(ctx, partition, w.plan.ID)
 	if err != nil {
 		return Held{}, err
@@ -71,6 +73,7 @@ func (g *Guard) held(ctx context.Context, w want, partition string, s event.Sign
 	if err != nil {
 		return h, err
 	}
+	in.Decisions = append(in.Decisions, more...)
 	h.Rulings = plan.Gates(w.plan, w.facts, in)
 	return h, nil
 }

@@ -3,7 +3,6 @@ package guard
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -13,7 +12,6 @@ import (
 	"cmkguard/internal/plan"
 	"cmkguard/internal/remedy"
 	"cmkguard/internal/risk"
-	"cmkguard/internal/store"
 	"cmkguard/internal/wiring"
 )
 
@@ -190,61 +188,4 @@ func lookMessage(s event.Subject, k azureid.Key) message {
 	m := signalMessage("", lookAt(s, k))
 	m.Kind = kindLook
 	return m
-}
-
-// seen is the newest version that a cluster was ever seen on.
-type seen struct {
-	Key     string `json:"key"`
-	Version string `json:"version"`
-	Created int64  `json:"created"` // Unix seconds
-}
-
-const seenRow = "seen"
-
-// addPointedBack judges whether a cluster went back to an older version than it
-// was seen on: one of the ways in which its owner says no, and never ours to undo
-// without a person.
-func (g *Guard) addPointedBack(ctx context.Context, p *picture) error {
-	p.pointedBack, p.newer = map[string]string{}, map[string]store.Op{}
-	for _, w := range p.wirings {
-		v, ok := w.Version(w.Key())
-		if !ok {
-			continue
-		}
-		row, found, err := g.get(ctx, clusterPartition(w.ID), seenRow)
-		if err != nil {
-			return err
-		}
-		var was seen
-		found = found && json.Unmarshal(row.Value, &was) == nil && was.Key == w.Key().ID()
-		now := seen{Key: w.Key().ID(), Version: v.Key.Version, Created: v.Created.Unix()}
-		switch {
-		case !found || was.Created < now.Created:
-			p.newer[w.ID.Key()] = putOp(seenRow, encode(now), row.ETag)
-		case was.Created > now.Created:
-			p.pointedBack[w.ID.Key()] = was.Version
-			g.judgeChange(p, w, was.Version)
-		}
-	}
-	return nil
-}
-
-func (g *Guard) judgeChange(p *picture, w wiring.Wiring, was string) {
-	w.Posture.Changes = wiring.Read([]wiring.Change{{
-		At: p.now, What: fmt.Sprintf("the cluster was pointed back from version %s to the older %s", was, w.Key().Version),
-		Actor: "somebody", Downgrade: true,
-	}}, w.Cluster.Call, w.Cluster.At)
-	for _, v := range risk.Judge(w, g.Policy.Limits.Risk, p.now, risk.Select("CMK-067")) {
-		if v.Remedy != plan.RollBackDowngrade || v.Answer != risk.Broken {
-			continue
-		}
-		if ver, ok := w.Version(w.Key()); ok && v.By == nil {
-			v.By = ver.Expires
-		}
-		list := slices.DeleteFunc(p.verdicts[v.Subject], func(o risk.Verdict) bool { return o.Check == v.Check })
-		p.verdicts[v.Subject] = append(list, v)
-		if w.Cluster.OK() && len(p.impact[v.Subject]) == 0 {
-			p.impact[v.Subject] = []wiring.Cluster{w.Cluster.Value}
-		}
-	}
 }

@@ -40,11 +40,21 @@ func killRepairs(k *killer, all map[string]guard.RepairMaker) map[string]guard.R
 	return out
 }
 
-// repairStory takes something away, has people decide, and works until the end;
-// a killed worker is replaced by as many as heirs says.
+// repairStory takes something away and tells the story of its repair.
 func (w *world) repairStory(k *killer, r revocation, heirs int) {
 	w.t.Helper()
 	r.revoke(w)
+	body := w.sim.AccessPolicyChanged(host, "taken-away")
+	if plan.Deaf(r.remedy) { // no signal about the chain asks for it
+		body = w.sim.ResourceDeleted("Microsoft.Insights/diagnosticSettings/delete", root+"Microsoft.KeyVault/vaults/kv-a/providers/Microsoft.Insights/diagnosticSettings/audit")
+	}
+	w.tell(k, r.remedy, heirs, func(g *guard.Guard) bool { return g.Take(ctx, "keyvaultevents", body) == nil })
+}
+
+// tell starts a worker until it has answered, has people decide on the remedy's plan,
+// and works until the end; a killed worker is replaced by as many as heirs says.
+func (w *world) tell(k *killer, remedy string, heirs int, start func(*guard.Guard) bool) {
+	w.t.Helper()
 	first := &worker{g: w.process(k), b: store.Backend{Queue: killQueue{k, w.b.Queue}}}
 	workers := []*worker{first}
 	replace := func() {
@@ -56,16 +66,12 @@ func (w *world) repairStory(k *killer, r revocation, heirs int) {
 			workers = append(workers, &worker{g: w.process(&killer{}), b: w.b})
 		}
 	}
-	body := w.sim.AccessPolicyChanged(host, "taken-away")
-	if plan.Deaf(r.remedy) { // no signal about the chain asks for it
-		body = w.sim.ResourceDeleted("Microsoft.Insights/diagnosticSettings/delete", root+"Microsoft.KeyVault/vaults/kv-a/providers/Microsoft.Insights/diagnosticSettings/audit")
-	}
 	for answered := false; !answered; replace() {
-		workers[0].live(func() { answered = workers[0].g.Take(ctx, "keyvaultevents", body) == nil })
+		workers[0].live(func() { answered = start(workers[0].g) })
 	}
 	decided := false
 	for minute, quiet := 0, 0; minute < 5*60 && quiet < 10; minute++ {
-		if w.told.has("", "Done: "+r.remedy) && w.tidy() == nil {
+		if w.told.has("", "Done: "+remedy) && w.tidy() == nil {
 			quiet++
 		} else {
 			k.ended, quiet = len(k.calls), 0
@@ -77,7 +83,7 @@ func (w *world) repairStory(k *killer, r revocation, heirs int) {
 			p.live(func() { must(w.t, p.g.Sweep(ctx)) })
 			replace()
 		}
-		if list := w.plans(r.remedy); !plan.ByItself(r.remedy) && !decided && len(list) == 1 {
+		if list := w.plans(remedy); !plan.ByItself(remedy) && !decided && len(list) == 1 {
 			decided = true
 			for n := 1; n <= 2; n++ { // at a command line: a process of its own
 				_, err := w.g.Decide(ctx, list[0].Plan.ID, approval.Approve, person(n), "give it back")
@@ -160,6 +166,14 @@ func TestDryRunAndLivePlanTheSameBytes(t *testing.T) {
 	all["no purge protection"] = revocation{revoke: func(w *world) {
 		w.sim.ChangeVault(host, func(v *azuresim.Vault) { v.PurgeProtection = false })
 	}, remedy: plan.EnablePurgeProtection}
+	all["a move to be taken back"] = revocation{revoke: func(w *world) {
+		modes := w.g.Policy.Remedies
+		w.g.Policy.Remedies = map[string]policy.Mode{plan.Rotate: policy.Auto, plan.Rewire: policy.Auto}
+		rotation := w.moved()
+		w.g.Policy.Remedies = modes
+		_, err := w.g.Undo(ctx, rotation, person(1), "the app fails since")
+		must(w.t, err)
+	}, remedy: plan.Undo}
 	tried := map[string]bool{}
 	for name, r := range all {
 		planned := func(loosest bool) []byte {

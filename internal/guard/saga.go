@@ -1,9 +1,12 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"cmkguard/internal/azureid"
@@ -77,6 +80,7 @@ type follower struct {
 	Cluster string `json:"cluster"`
 	Kind    string `json:"kind"`
 	From    string `json:"from"`
+	To      string `json:"to,omitempty"` // "": the saga's new version
 	Done    bool   `json:"done"`
 	By      string `json:"by,omitempty"` // "adopted" or "rewired"
 }
@@ -87,17 +91,33 @@ func newSaga(p plan.Plan, now time.Time) saga {
 		s.Phase = phaseApply
 		return s
 	}
-	if p.Remedy == plan.Rewire {
+	if p.Remedy == plan.Rewire || p.Remedy == plan.Undo {
 		s.Phase, s.New, s.MadeAt = phaseFollow, p.To.Version, now.UTC()
 	}
 	for _, c := range p.Consumers {
-		kind := c.Kind
-		if p.Remedy == plan.Rewire {
-			kind = "v1" // its own adoption is already late: PATCH
+		f := follower{Cluster: c.Cluster, Kind: c.Kind, From: c.Version}
+		if p.Remedy != plan.Rotate {
+			f.Kind = "v1" // its own adoption is already late, or goes the other way: PATCH
 		}
-		s.Followers = append(s.Followers, follower{Cluster: c.Cluster, Kind: kind, From: c.Version})
+		if p.Remedy == plan.Undo {
+			f.To = p.StepOn(strings.ToLower(c.Cluster)).To
+		}
+		s.Followers = append(s.Followers, f)
 	}
 	return s
+}
+
+// to is the version that a cluster is brought to.
+func (s *saga) to(f *follower) string { return cmp.Or(f.To, s.New) }
+
+// ends names the versions that its clusters end on.
+func (s *saga) ends() string {
+	var out []string
+	for i := range s.Followers {
+		out = append(out, s.to(&s.Followers[i]))
+	}
+	slices.Sort(out)
+	return strings.Join(slices.Compact(out), ", ")
 }
 
 // runSaga takes one step of a saga if seq is still its turn. It returns the

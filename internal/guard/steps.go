@@ -105,7 +105,9 @@ func (g *Guard) regate(ctx context.Context, p plan.Plan) (rulings []plan.Ruling,
 	if err != nil {
 		return nil, false, err
 	}
-	facts.Wirings = withPeers(ctx, run, p.Remedy, facts.Wirings)
+	if facts, err = g.standing(ctx, run, p.Remedy, facts); err != nil {
+		return nil, false, err
+	}
 	read = facts.Versions.State != wiring.NotRead && facts.Versions.State != wiring.Unreadable && len(facts.Wirings) > 0
 	fresh := plan.ForRotation(facts, p.PolicyHash, p.Created)
 	old, err := g.storedPlan(ctx, keyPartition(p.Key), p.ID)
@@ -163,7 +165,7 @@ func (g *Guard) stepFollow(ctx context.Context, own string, s *saga) error {
 				return err
 			}
 		case remedy.Failed:
-			s.stop(fmt.Sprintf("%s: %s; it and the clusters after it stay on the old version, which is still enabled", f.Cluster, out.Why), out.At)
+			s.stop(fmt.Sprintf("%s: %s; it and the clusters after it stay on the version that they are on, which is still enabled", f.Cluster, out.Why), out.At)
 			return nil
 		case remedy.Again:
 			moving = moving || patch
@@ -174,7 +176,7 @@ func (g *Guard) stepFollow(ctx context.Context, own string, s *saga) error {
 		}
 	}
 	if next.IsZero() {
-		s.Phase, s.Why = phaseDone, fmt.Sprintf("%s on version %s, each read back Running", clusters(len(s.Followers)), s.New)
+		s.Phase, s.Why = phaseDone, fmt.Sprintf("%s on version %s, each read back Running", clusters(len(s.Followers)), s.ends())
 		return nil
 	}
 	s.NextAt = next.UTC()
@@ -186,31 +188,48 @@ func (g *Guard) stepFollower(ctx context.Context, own string, s *saga, f *follow
 	if err != nil {
 		return remedy.Outcome{}, err
 	}
-	from, to := s.Plan.Key.At(f.From), s.Plan.Key.At(s.New)
+	from, to := s.Plan.Key.At(f.From), s.Plan.Key.At(s.to(f))
 	if !patch {
 		return g.watchAdoption(ctx, id, from, to)
 	}
 	partition := clusterPartition(id)
 	effect := rewire.Effect(g.Clusters, id, from, to, s.Plan.ID, partition)
+	if s.Plan.Remedy != plan.Rotate { // whose steps were made before the version was
+		effect.Key = s.Plan.StepOn(id.Key()).Key
+	}
 	begun, err := remedy.Begun(ctx, g.State, partition, effect.Key)
 	if err != nil {
 		return remedy.Outcome{}, err
 	}
 	if !begun {
-		held, err := g.regateRewire(ctx, id, s.Plan, to)
-		if err != nil {
-			return remedy.Outcome{}, err
-		}
-		if held != "" {
-			return remedy.Outcome{Status: remedy.Again, At: g.Now().Add(5 * time.Minute), Why: "held: " + held}, nil
-		}
-		if s.Plan.Remedy == plan.Rewire {
-			if err := g.beginAction(ctx, s.Plan); err != nil {
-				return remedy.Outcome{}, err
-			}
+		out, err := g.beginMove(ctx, own, s, f, id, to)
+		if err != nil || out.Status != "" {
+			return out, err
 		}
 	}
 	return g.stepInGroup(ctx, effect, groupTurn{s, own, []azureid.Resource{id}, groupTime})
+}
+
+// beginMove asks the gates about a cluster's move right before its first attempt; an
+// outcome with a status says that it is not begun.
+func (g *Guard) beginMove(ctx context.Context, own string, s *saga, f *follower, id azureid.Resource, to azureid.Key) (out remedy.Outcome, err error) {
+	held := ""
+	if s.Plan.Remedy == plan.Undo {
+		held, err = g.beginUndo(ctx, own, s, f)
+	} else {
+		held, err = g.regateRewire(ctx, id, s.Plan, to)
+	}
+	switch {
+	case err != nil:
+		return out, err
+	case held != "" && s.Plan.Remedy == plan.Undo && !s.begun():
+		return remedy.Outcome{Status: remedy.Failed, At: g.Now(), Why: "not started: " + held}, nil
+	case held != "":
+		return remedy.Outcome{Status: remedy.Again, At: g.Now().Add(5 * time.Minute), Why: "held: " + held}, nil
+	case s.Plan.Remedy == plan.Rotate: // it was begun with the key
+		return out, nil
+	}
+	return out, g.beginAction(ctx, s.Plan)
 }
 
 // watchAdoption only reads: the service moves the cluster by itself.
@@ -237,7 +256,10 @@ func (g *Guard) regateRewire(ctx context.Context, id azureid.Resource, own plan.
 	if w.Key().Equal(to) {
 		return "", nil // adopted meanwhile: the effect will see it
 	}
-	facts.Key, facts.To, facts.Cluster, facts.Wirings = w.Key(), to, w.Cluster.Value, withPeers(ctx, run, plan.Rewire, []wiring.Wiring{w})
+	facts.Key, facts.To, facts.Cluster, facts.Wirings = w.Key(), to, w.Cluster.Value, []wiring.Wiring{w}
+	if facts, err = g.standing(ctx, run, plan.Rewire, facts); err != nil {
+		return "", err
+	}
 	p := plan.ForRewire(facts, g.Policy.Hash, g.Now())
 	in, err := g.inputs(ctx, p, facts, own.ID, nil, false)
 	if err != nil {

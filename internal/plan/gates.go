@@ -84,10 +84,12 @@ func Gates(p Plan, f Facts, in Inputs) []Ruling {
 		list = append(append(list, gateErasure), forRotationPolicy()...)
 	case Repair(p.Remedy):
 		list = append(list, gateErasure)
+	case p.Remedy == Undo:
+		list = append(list, gateConsumers, gateBack)
 	case p.Remedy == Rotate:
-		list = append(list, gateConsumers, gateFollow, gateMaterial, gateNewest, gateAge, gateDue, gateCap)
+		list = append(list, gateUndone, gateConsumers, gateFollow, gateMaterial, gateNewest, gateAge, gateDue, gateCap)
 	default:
-		list = append(list, gateConsumers, gateFollow, gateProvenance)
+		list = append(list, gateUndone, gateConsumers, gateFollow, gateProvenance)
 	}
 	if Moves(p.Remedy) {
 		list = append(list, gateGroup, gateGroupHealth)
@@ -176,18 +178,22 @@ func gateFollow(p Plan, f Facts, in Inputs) Ruling {
 	if len(f.Wirings) == 0 {
 		return hold(name, "no wiring was read")
 	}
-	var problems []string
-	for _, w := range f.Wirings {
+	if problems := followProblems(f.Wirings, in, isFollowCheck); len(problems) > 0 {
+		return hold(name, "%s", strings.Join(problems, "; "))
+	}
+	return allow(name, "every cluster is Running, well wired, and its identity can unwrap")
+}
+
+// followProblems says which of the checks are not ok; unknown counts like broken.
+func followProblems(ws []wiring.Wiring, in Inputs, asked func(check string) bool) (problems []string) {
+	for _, w := range ws {
 		for _, v := range risk.Evaluate(w, in.Policy.Limits.Risk, in.Now) {
-			if v.Answer != risk.OK && isFollowCheck(v.Check) {
+			if v.Answer != risk.OK && asked(v.Check) {
 				problems = append(problems, fmt.Sprintf("%s %s %s: %s", w.ID.Name(), v.Check, v.Answer, v.Why))
 			}
 		}
 	}
-	if len(problems) > 0 {
-		return hold(name, "%s", strings.Join(problems, "; "))
-	}
-	return allow(name, "every cluster is Running, well wired, and its identity can unwrap")
+	return problems
 }
 
 // isFollowCheck names the checks that must be ok for a cluster to be moved or

@@ -84,7 +84,7 @@ func clustersOf(p Plan, f Facts) []wiring.Cluster {
 	switch {
 	case p.Remedy == Rewire:
 		return []wiring.Cluster{f.Cluster}
-	case !Repair(p.Remedy):
+	case p.Remedy == Rotate:
 		return f.Consumers.Clusters
 	case p.Subject.Kind == event.SubjectVault:
 		return ofVault(f)

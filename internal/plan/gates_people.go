@@ -151,6 +151,7 @@ func Need(remedy string, in Inputs) approval.Need {
 		object, suspect := strings.CutPrefix(c, Suspect)
 		n.Causes, known = append(n.Causes, object), known || !suspect
 	}
+	known = known || remedy == Undo // what is undone was ours
 	if Ceilings()[remedy] == policy.Approve && (in.Policy.Approvals.Persons == 0 || !known) {
 		n.Persons = 2
 	}

@@ -70,6 +70,9 @@ type Plan struct {
 	ConsumersAll bool          `json:"consumersAll"` // false: others may use the key that we cannot see
 	ConsumersWhy string        `json:"consumersWhy,omitempty"`
 	Steps        []Step        `json:"steps"`
+	// Undoes is the plan that an undo takes back, Refused what it cannot, step by step.
+	Undoes  string   `json:"undoes,omitempty"`
+	Refused []string `json:"refused,omitempty"`
 }
 
 // Facts are what a plan and its gates rest on.
@@ -89,6 +92,8 @@ type Facts struct {
 	Declared policy.Declared
 	// OurVersions are the versions that our own intents made.
 	OurVersions map[string]bool
+	// Undone is, by cluster (azureid.Resource.Key), what people took it back from.
+	Undone map[string]Undone
 }
 
 // Keys are the keys, without a version, that the facts are about: one, but for those
@@ -122,18 +127,28 @@ func ForRotation(f Facts, policyHash string, now time.Time) Plan {
 	}}
 	for _, c := range sortedConsumers(f.Consumers.Clusters) {
 		p.Consumers = append(p.Consumers, consumerOf(c))
-		p.Steps = append(p.Steps, followStep(c, f.Key.Version, "new"))
+		from := f.Key.Version
+		if c.CMK != nil { // one that was left behind is on an older one
+			from = c.CMK.Key.Version
+		}
+		p.Steps = append(p.Steps, followStep(c, from, "new"))
 	}
 	return p
 }
 
-// ForRewire makes the plan that points f.Cluster at f.To.
+// ForRewire makes the plan that points f.Cluster at f.To. Where people took it back
+// from there, moving it again is another plan than the one that they undid.
 func ForRewire(f Facts, policyHash string, now time.Time) Plan {
 	step := followStep(f.Cluster, f.Key.Version, f.To.Version)
 	step.Kind, step.Call = StepRewire, patchCall(f.Cluster)
+	again := ""
+	if u, ok := f.Undone[f.Cluster.ID.Key()]; ok && u.Version == f.To.Version {
+		again = "|" + u.Plan
+		step.Key = EffectKey(Rewire, f.Cluster.ID.Key(), f.To.Version+again)
+	}
 	return Plan{
 		Schema: 1, Remedy: Rewire, Key: f.Key, To: f.To, Created: now.UTC(), PolicyHash: policyHash,
-		ID:           store.Name(Rewire, f.Cluster.ID.Key()+"|"+f.To.ID()+"/"+f.To.Version),
+		ID:           store.Name(Rewire, f.Cluster.ID.Key()+"|"+f.To.ID()+"/"+f.To.Version+again),
 		Subject:      event.Subject{Kind: event.SubjectCluster, ID: f.Cluster.ID.Key()},
 		Consumers:    []Consumer{consumerOf(f.Cluster)},
 		ConsumersAll: true,
@@ -144,6 +159,16 @@ func ForRewire(f Facts, policyHash string, now time.Time) Plan {
 // EffectKey is the once-only key of an effect: remedy, subject, base version.
 func EffectKey(remedy, subject, base string) string {
 	return store.Name(remedy, strings.ToLower(subject)+"|"+base)
+}
+
+// StepOn returns the plan's step on a target, or an empty one.
+func (p Plan) StepOn(target string) Step {
+	for _, s := range p.Steps {
+		if s.Target == target {
+			return s
+		}
+	}
+	return Step{}
 }
 
 // Encode returns the plan's canonical JSON and its SHA-256 in hex.

@@ -21,6 +21,8 @@ const (
 	EnablePurgeProtection = "enable-purge-protection" // protect a vault's deleted keys from being purged
 	RecoverVault          = "recover-vault"           // bring a soft-deleted vault back
 	RollBackDowngrade     = "roll-back-downgrade"     // point a cluster that went back to an older version at the newer one
+
+	Undo = "undo" // take back what another plan of ours did to clusters, when people ask for it
 )
 
 // Ceilings returns the compiled ceiling per remedy. A policy can only lower it.
@@ -30,24 +32,24 @@ func Ceilings() map[string]policy.Mode {
 		Rotate: policy.Auto, Rewire: policy.Auto, SetRotationPolicy: policy.Auto, RestoreDiagnostics: policy.Auto,
 		RecoverKey: policy.Approve, ReenableVersion: policy.Approve, FixKeyOps: policy.Approve, RestoreGrant: policy.Approve,
 		AttachIdentity: policy.Approve, OpenTrustedBypass: policy.Approve, EnablePurgeProtection: policy.Approve,
-		RecoverVault: policy.Approve, RollBackDowngrade: policy.Approve,
+		RecoverVault: policy.Approve, RollBackDowngrade: policy.Approve, Undo: policy.Approve,
 	}
 }
 
 // ByItself reports whether a policy may let the remedy run by itself.
 func ByItself(remedy string) bool { return Ceilings()[remedy] == policy.Auto }
 
-// Repair reports whether the remedy mends one thing by one effect; the other two
-// move a key and its clusters forward.
+// Repair reports whether the remedy mends one thing by one effect; the others move a
+// key and its clusters forward, or back.
 func Repair(remedy string) bool {
-	return remedy != Rotate && remedy != Rewire && Ceilings()[remedy] != ""
+	return remedy != Rotate && remedy != Rewire && remedy != Undo && Ceilings()[remedy] != ""
 }
 
 // Moves reports whether the remedy changes a cluster or, with a new version that a
 // managed cache takes up by itself, leads to that.
 func Moves(remedy string) bool {
 	switch remedy {
-	case Rotate, Rewire, RollBackDowngrade, AttachIdentity:
+	case Rotate, Rewire, RollBackDowngrade, AttachIdentity, Undo:
 		return true
 	}
 	return false
