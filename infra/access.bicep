@@ -27,6 +27,8 @@ resource observerRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           'Microsoft.Authorization/locks/read'
           'Microsoft.Insights/diagnosticSettings/read'
           'Microsoft.EventGrid/eventSubscriptions/read'
+          'Microsoft.EventGrid/systemTopics/read'
+          'Microsoft.EventGrid/systemTopics/eventSubscriptions/read'
           'Microsoft.ResourceGraph/resources/read'
           'Microsoft.Resources/subscriptions/read'
           'Microsoft.Resources/subscriptions/resourceGroups/read'

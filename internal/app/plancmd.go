@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,7 +95,11 @@ func showPlan(out io.Writer, h guard.Held, asJSON bool) error {
 	pl := h.Plan
 	fmt.Fprintf(out, "plan %s\n  %s for %s, key %s\n  sha256 %s\n", pl.ID, pl.Remedy, pl.Subject, pl.Key, h.SHA256)
 	for i, s := range pl.Steps {
-		fmt.Fprintf(out, "  step %d  %s\n          from %s to %s\n          read back: %s\n          undo: %s\n", i+1, s.Call, s.From, s.To, s.ReadBack, s.Undo)
+		fmt.Fprintf(out, "  step %d  %s\n          from %s to %s\n", i+1, s.Call, s.From, s.To)
+		for _, name := range slices.Sorted(maps.Keys(s.Args)) {
+			fmt.Fprintf(out, "          with %s: %s\n", name, s.Args[name])
+		}
+		fmt.Fprintf(out, "          read back: %s\n          undo: %s\n", s.ReadBack, s.Undo)
 	}
 	for _, r := range pl.Refused {
 		fmt.Fprintf(out, "  not undone: %s\n", r)

@@ -31,6 +31,9 @@ func (s *Sim) serveARM(w http.ResponseWriter, r *http.Request, c *Caller) {
 		armBadRequest("MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.").write(w)
 		return
 	}
+	if topic, ok := strings.CutSuffix(lower, gridListing); ok && s.topics[topic] != nil {
+		s.settleSubscriptions(topic, s.listed(lower))
+	}
 	if s.serveDocument(w, r, c, path) {
 		return
 	}
@@ -42,6 +45,8 @@ func (s *Sim) serveARM(w http.ResponseWriter, r *http.Request, c *Caller) {
 		s.serveAuthorization(w, r, c, path[:i], path[i+len(authorization):])
 	case strings.Contains(lower, diagnostics+"/"):
 		s.serveSetting(w, r, c, path)
+	case strings.Contains(lower, "/providers/"+typeTopic+"/"):
+		s.serveTopic(w, r, c, path)
 	case lower == "/subscriptions":
 		s.listSubscriptions(w, c)
 	default:

@@ -102,8 +102,7 @@ func (s *Sim) defaultDocument(path string) (any, bool) {
 	switch {
 	case strings.HasSuffix(path, "/providers/microsoft.insights/diagnosticsettings"),
 		strings.HasSuffix(path, "/providers/microsoft.authorization/locks"),
-		strings.HasSuffix(path, "/providers/microsoft.insights/metrics"),
-		last == "eventsubscriptions":
+		strings.HasSuffix(path, "/providers/microsoft.insights/metrics"):
 		return empty, true
 	case strings.HasSuffix(path, "/providers/microsoft.security/pricings/keyvaults"):
 		return map[string]any{"name": "KeyVaults", "properties": map[string]any{"pricingTier": "Free"}}, true

@@ -30,6 +30,9 @@ func (s *Sim) setList(path string, items []object) {
 	if s.documents.bodies == nil {
 		s.documents.bodies = map[string]any{}
 	}
+	if items == nil {
+		items = []object{}
+	}
 	s.documents.bodies[strings.ToLower(path)] = object{"value": items}
 }
 

@@ -53,6 +53,7 @@ func (s *Sim) writeVault(w http.ResponseWriter, r *http.Request, c *Caller, id a
 	if r.Method == http.MethodPut && v.Deleted {
 		v.Deleted = false
 		s.dropBelow(id)
+		s.dropEvents(v, s.o.KeepTopics)
 	}
 	if p.PurgeProtection != nil {
 		v.PurgeProtection = true

@@ -62,6 +62,7 @@ func (s *Sim) liveTables() map[string][]kqlRow {
 			}
 		}
 	}
+	resources = append(resources, s.topicRows()...)
 	for _, a := range s.assignments {
 		authorization = append(authorization, graphRow(assignmentBody(a), s.o.TenantID))
 	}

@@ -38,6 +38,7 @@ type Options struct {
 	OnAudit     func(record []byte)
 	CloudEvents bool // events in the CloudEvents schema
 
+	KeepTopics   bool          // [?] switch: a deleted vault's system topic stays, without its subscriptions
 	GraphLag     time.Duration // Resource Graph shows the world of this long ago; default: the present
 	Still        bool          // nothing happens by itself: for worlds so large that looking at each cluster at each request is what takes the time
 	NoGraphQuota bool          // Resource Graph does not count queries
@@ -67,6 +68,7 @@ type Sim struct {
 	published   []json.RawMessage
 	graphPast   []graphSnapshot // oldest first; kept only with a GraphLag
 	documents   documents
+	topics      map[string]*systemTopic // by lower-case id
 	signing     sync.Once
 	signingKey  *rsa.PrivateKey
 }

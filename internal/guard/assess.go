@@ -149,7 +149,7 @@ func (g *Guard) look(ctx context.Context, run Survey, s event.Signal) *picture {
 			continue
 		}
 		if wide(s) {
-			w = run.Ears(ctx, w, azureid.Resource{})
+			w = run.Ears(ctx, w, g.Policy.Declared.Events.TopicOf(w.Vault.Value.ID))
 		}
 		p.wirings = append(p.wirings, w)
 		g.judge(p, w)
@@ -191,9 +191,9 @@ func (g *Guard) clustersOf(ctx context.Context, run Survey, p *picture) []wiring
 		}
 		clusters, p.complete = []wiring.Cluster{{ID: id}}, true
 	case event.SubjectIdentity, event.SubjectScope:
-		if aboutEars(s.Kind) { // of a topic: nothing of a chain hangs on it
+		if aboutEars(s.Kind) { // of a topic: nothing of a chain hangs on it but the vault's events
 			p.complete = true
-			return nil
+			return g.clustersOfTopic(ctx, run, s)
 		}
 		// What a scope's change means for a key cannot be told from the scope: a
 		// vault may lie in another subscription than its clusters.

@@ -1,11 +1,13 @@
 package guard
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"cmkguard/internal/alert"
+	"cmkguard/internal/azureid"
 	"cmkguard/internal/event"
 	"cmkguard/internal/incident"
 	"cmkguard/internal/risk"
@@ -13,6 +15,25 @@ import (
 )
 
 func aboutEars(k event.Kind) bool { return k == event.EarsCut || k == event.EarsChanged }
+
+// clustersOfTopic returns one cluster of the vault whose system topic the signal is
+// about: the vault's events are judged by any chain through it. Which topic is whose
+// is known by the name that the policy gives it; of others the sweep's look tells.
+func (g *Guard) clustersOfTopic(ctx context.Context, run Survey, s event.Signal) []wiring.Cluster {
+	text, _, _ := strings.Cut(s.Resource.Key(), "/eventsubscriptions/")
+	topic, err := azureid.ParseResource(text)
+	declared := g.Policy.Declared.Events
+	if err != nil || !declared.Set() {
+		return nil
+	}
+	all, _, _ := run.Keyed(ctx)
+	for _, c := range all {
+		if c.CMK != nil && strings.EqualFold(declared.TopicName(c.CMK.Key.VaultName()), topic.Name()) {
+			return []wiring.Cluster{c}
+		}
+	}
+	return nil
+}
 
 // claimsOf are what the signal's source says of it, as evidence: who did it, and
 // who lost which role.

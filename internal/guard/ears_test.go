@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"cmkguard/internal/azureid"
 	"cmkguard/internal/azuresim"
 	"cmkguard/internal/plan"
 	"cmkguard/internal/policy"
@@ -127,5 +128,104 @@ func TestEarsCostTwoCallsALook(t *testing.T) {
 	w.turn(&worker{g: w.g, b: w.b})
 	if n := reads(); n > 2 {
 		t.Fatalf("%d reads by one look at one key of six clusters", n)
+	}
+}
+
+func leads(to, state string, types ...string) map[string]any {
+	out := map[string]any{"provisioningState": state, "destination": map[string]any{"endpointType": "AzureFunction", "properties": map[string]any{"resourceId": to}}}
+	if len(types) > 0 {
+		out["filter"] = map[string]any{"includedEventTypes": types}
+	}
+	return out
+}
+
+// An event subscription that is gone, fails or leads elsewhere is put in place; a
+// topic that is there is left alone, and so is what others made.
+func TestTheVaultsEventsLeadToUsAgain(t *testing.T) {
+	t.Parallel()
+	theirs := map[string]any{"provisioningState": "Succeeded", "destination": map[string]any{"endpointType": "WebHook", "properties": map[string]any{"endpointBaseUrl": "https://x.example"}}}
+	for name, c := range map[string]struct {
+		topic string
+		have  map[string]map[string]any
+		puts  int
+		says  string // why it stopped
+	}{
+		"all is gone":            {"", nil, 2, ""},
+		"the subscription":       {"cmkguard-kv-a", map[string]map[string]any{"theirs": theirs}, 1, ""},
+		"it fails":               {"cmkguard-kv-a", map[string]map[string]any{"cmkguard": leads(function, "Failed"), "theirs": theirs}, 1, ""},
+		"it leads elsewhere":     {"cmkguard-kv-a", map[string]map[string]any{"cmkguard": leads(root+"Microsoft.Web/sites/other/functions/f", "Succeeded")}, 1, ""},
+		"it leaves out events":   {"cmkguard-kv-a", map[string]map[string]any{"cmkguard": leads(function, "Succeeded", "Microsoft.KeyVault.KeyNearExpiry")}, 1, ""},
+		"another's leads to us":  {"their-topic", map[string]map[string]any{"theirs": leads(strings.ToUpper(function), "Succeeded")}, 0, ""},
+		"another topic is there": {"their-topic", map[string]map[string]any{"theirs": theirs}, 1, "Only one system topic is allowed per source"},
+		"all is well":            {"cmkguard-kv-a", map[string]map[string]any{"cmkguard": leads(function, "Succeeded")}, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := young(t, plan.RecreateEvents, nil)
+			w.g.Policy.Limits.Risk.EventTargets = []string{function}
+			w.sim.SetEvents(host, c.topic, c.have)
+			w.look()
+			w.run(1)
+			if n := w.changes(); n != c.puts {
+				t.Fatalf("%d changes, want %d", n, c.puts)
+			}
+			_, list := w.sim.Events(host)
+			kept := 0
+			for _, s := range list {
+				if s["name"] == "theirs" && fmt.Sprint(s["properties"]) == fmt.Sprint(c.have["theirs"]) {
+					kept++
+				}
+			}
+			if c.have["theirs"] != nil && kept != 1 {
+				t.Fatalf("another's subscription was touched: %v", list)
+			}
+			if w.told.has("", "Stopped: recreate") != (c.says != "") || c.says != "" && !w.told.has("", c.says) {
+				t.Fatalf("people were not told %q", c.says)
+			}
+			if c.says == "" && w.told.has("CMK-063", "") && !w.told.has("CMK-063", "Fixed") {
+				t.Fatal("CMK-063 stays open")
+			}
+		})
+	}
+}
+
+// A topic of the declared name that is another vault's is left alone; and what was
+// just made is seen though Resource Graph does not show it yet.
+func TestATopicIsJudgedByItself(t *testing.T) {
+	t.Parallel()
+	w := young(t, plan.RecreateEvents, func(o *setup) { o.azure.GraphLag = 3 * time.Hour })
+	w.sim.Clock().Advance(4 * time.Hour)
+	w.look()
+	w.run(1)
+	if !w.hears() || !w.told.has("CMK-063", "Fixed") {
+		t.Fatal("what was made is not seen")
+	}
+	w = young(t, plan.RecreateEvents, nil)
+	w.sim.AddVault(azuresim.Vault{ID: azureid.MustResource(root + "Microsoft.KeyVault/vaults/kv-b"), Location: "westeurope"})
+	w.sim.SetEvents("kv-b.vault.azure.net", "cmkguard-kv-a", nil)
+	w.look()
+	w.run(1)
+	if w.changes() != 0 || !w.told.has("", "the topic is of ") {
+		t.Fatalf("%d changes to another vault's topic", w.changes())
+	}
+}
+
+// Events may lead to a queue, which takes an identity.
+func TestEventsLeadToAQueue(t *testing.T) {
+	t.Parallel()
+	w := young(t, plan.RecreateEvents, func(o *setup) {
+		o.declare.Events.Function, o.declare.Events.Account, o.declare.Events.Queue = "", deadStore, "cmkguard-events"
+	})
+	w.look()
+	w.run(1)
+	_, list := w.sim.Events(host)
+	if len(list) != 1 || !w.told.has("CMK-063", "Fixed") {
+		t.Fatalf("%v", list)
+	}
+	got := fmt.Sprint(list[0]["properties"].(map[string]any)["deliveryWithResourceIdentity"])
+	for _, part := range []string{"StorageQueue", "cmkguard-events", deadStore, delivery, "UserAssigned"} {
+		if !strings.Contains(got, part) {
+			t.Errorf("%s lacks %s", got, part)
+		}
 	}
 }

@@ -59,7 +59,7 @@ func turnOfRotation(s *saga, partition string, adoption time.Duration) groupTurn
 // turnOfRepair asks for the group of the cluster that the repair changes, if it does.
 func turnOfRepair(s *saga, partition string) groupTurn {
 	t := groupTurn{saga: s, partition: partition, lasts: groupTime}
-	if id, err := azureid.ParseResource(s.Plan.Steps[0].Target); err == nil && plan.Moves(s.Plan.Remedy) {
+	if id, err := azureid.ParseResource(s.Plan.Steps[s.Step].Target); err == nil && plan.Moves(s.Plan.Remedy) {
 		t.clusters = []azureid.Resource{id}
 	}
 	return t

@@ -83,7 +83,7 @@ type Guard struct {
 	Vault     rotate.Vault
 	Clusters  rewire.Clusters
 	Effects   *remedy.Runner
-	Repairs   map[string]RepairMaker // by remedy; what is not here is not done
+	Repairs   map[string]RepairMaker // by the kind of step; what is not here is not done
 	PublicURL string                 // base of links in alerts; "": no links
 	People    approval.Seal          // seals what people decide
 	// Refresh sends again, after each sweep, what is open at receivers of alerts that

@@ -19,6 +19,8 @@ func declared(remedy string) (d policy.Declared) {
 		d.Rotation = policy.Rotation{RotateAfter: "P365D", ExpiryTime: "P2Y", NotifyBefore: "P30D"}
 	case plan.RestoreDiagnostics:
 		d.Diagnostics = policy.Diagnostics{Name: "cmkguard", Workspace: workspace, HubRule: hubRule, Hub: "logs"}
+	case plan.RecreateEvents:
+		d.Events = policy.Events{Topic: "cmkguard-{vault}", Name: "cmkguard", Function: function, Identity: delivery, DeadStore: deadStore, DeadBox: "cmkguard-deadletter"}
 	}
 	return d
 }
@@ -26,6 +28,10 @@ func declared(remedy string) (d policy.Declared) {
 const (
 	workspace = root + "Microsoft.OperationalInsights/workspaces/log"
 	hubRule   = root + "Microsoft.EventHub/namespaces/eh/authorizationRules/send"
+	function  = root + "Microsoft.Web/sites/cmkguard/functions/keyvaultevents"
+	delivery  = root + "Microsoft.ManagedIdentity/userAssignedIdentities/id-delivery"
+	deadStore = root + "Microsoft.Storage/storageAccounts/stguard"
+	topicOf   = root + "Microsoft.EventGrid/systemTopics/cmkguard-kv-a"
 )
 
 // losses are what a policy may have mended without a person: nobody's no.
@@ -36,9 +42,36 @@ func losses() map[string]revocation {
 			back: func(w *world) bool { return w.rotationText() == "P2Y [{Rotate P365D } {Notify  P30D}]" },
 		},
 		"no audit log": {
-			revoke: func(w *world) {}, check: "CMK-040", remedy: plan.RestoreDiagnostics, back: (*world).audited,
+			revoke: func(*world) {}, check: "CMK-040", remedy: plan.RestoreDiagnostics, back: (*world).audited,
+		},
+		"no event subscription": {
+			revoke: func(*world) {}, check: "CMK-063", remedy: plan.RecreateEvents, back: (*world).hears,
 		},
 	}
+}
+
+// changesOf is how many changes of the world a remedy takes.
+func changesOf(remedy string) int {
+	if remedy == plan.RecreateEvents { // the topic, and the subscription
+		return 2
+	}
+	return 1
+}
+
+// hears reports whether the vault's events lead to us, as infra/vault.bicep has it.
+func (w *world) hears() bool {
+	topic, list := w.sim.Events(host)
+	if topic != topicOf || len(list) != 1 {
+		return false
+	}
+	p, _ := list[0]["properties"].(map[string]any)
+	text := fmt.Sprint(p)
+	for _, part := range []string{function, delivery, deadStore, "cmkguard-deadletter", "CloudEventSchemaV1_0", "KeyNearExpiry", "VaultAccessPolicyChanged", "maxDeliveryAttempts:30"} {
+		if !strings.Contains(text, part) {
+			return false
+		}
+	}
+	return p["provisioningState"] == "Succeeded"
 }
 
 // audited reports whether the vault's setting is as the policy declares it.
@@ -84,7 +117,7 @@ func TestLossesAreMendedOnce(t *testing.T) {
 			r.revoke(w)
 			w.look()
 			w.run(4)
-			if !r.back(w) || w.changes() != 1 {
+			if !r.back(w) || w.changes() != changesOf(r.remedy) {
 				t.Fatalf("mended: %v, %d changes", r.back(w), w.changes())
 			}
 			if !w.told.has(r.check, "Fixed") || !w.told.has("", "Done: "+r.remedy) {

@@ -97,15 +97,18 @@ func (g *Guard) shows(p *picture, w wiring.Wiring, v risk.Verdict) bool {
 	})
 }
 
-// stepRepair asks the gates once more on fresh facts right before the first
-// attempt, then runs the one effect.
+// stepRepair asks the gates once more on fresh facts right before each step's first
+// attempt, then runs the step's one effect.
 func (g *Guard) stepRepair(ctx context.Context, partition string, s *saga) error {
-	make, ok := g.Repairs[s.Plan.Remedy]
+	step := s.Plan.Steps[s.Step]
+	make, ok := g.Repairs[string(step.Kind)]
 	if !ok {
-		s.stop("this build has no "+s.Plan.Remedy, g.Now())
+		s.stop("this build has no "+string(step.Kind), g.Now())
 		return nil
 	}
-	effect, err := make(s.Plan, partition)
+	one := s.Plan
+	one.Steps = []plan.Step{step}
+	effect, err := make(one, partition)
 	if err != nil {
 		return err
 	}
@@ -119,7 +122,11 @@ func (g *Guard) stepRepair(ctx context.Context, partition string, s *saga) error
 	}
 	switch out.Status {
 	case remedy.Settled:
-		s.Phase, s.Why = phaseDone, "read back: "+out.Result
+		s.Why = "read back: " + out.Result
+		if s.Step++; s.Step == len(s.Plan.Steps) {
+			s.Phase = phaseDone
+		}
+		s.NextAt = g.Now().UTC()
 	case remedy.Failed:
 		s.stop(out.Why, out.At)
 	case remedy.Again:
@@ -143,7 +150,7 @@ func (g *Guard) regateRepair(ctx context.Context, pl plan.Plan) (rulings []plan.
 	if err != nil {
 		return nil, false, err
 	}
-	read = p.complete && p.unread() == ""
+	read = p.complete && p.unread() == "" && (!plan.Deaf(pl.Remedy) || p.heard())
 	at := slices.IndexFunc(list, func(w want) bool { return w.plan.ID == pl.ID })
 	if at < 0 {
 		return stale("it is no longer wanted, or can no longer be judged"), read, nil
@@ -162,6 +169,13 @@ func (g *Guard) regateRepair(ctx context.Context, pl plan.Plan) (rulings []plan.
 	}
 	in, err := g.inputs(ctx, pl, list[at].facts, "", old.plan.Causes, false)
 	return plan.Gates(list[at].plan, list[at].facts, in), true, err
+}
+
+// heard reports whether what tells us of the vaults could be read.
+func (p *picture) heard() bool {
+	return !slices.ContainsFunc(p.wirings, func(w wiring.Wiring) bool {
+		return w.Posture.Diagnostics.State == wiring.Unreadable || w.Posture.Events.State == wiring.Unreadable
+	})
 }
 
 // stale is the ruling on a plan whose time is over.

@@ -45,8 +45,11 @@ func (w *world) repairStory(k *killer, r revocation, heirs int) {
 	w.t.Helper()
 	r.revoke(w)
 	body := w.sim.AccessPolicyChanged(host, "taken-away")
-	if plan.Deaf(r.remedy) { // no signal about the chain asks for it
-		body = w.sim.ResourceDeleted("Microsoft.Insights/diagnosticSettings/delete", root+"Microsoft.KeyVault/vaults/kv-a/providers/Microsoft.Insights/diagnosticSettings/audit")
+	switch r.remedy { // no signal about the chain asks for these
+	case plan.RestoreDiagnostics:
+		body = w.sim.ResourceDeleted("Microsoft.Insights/diagnosticSettings/delete", root+"Microsoft.KeyVault/vaults/kv-a"+settingPath)
+	case plan.RecreateEvents:
+		body = w.sim.ResourceDeleted("Microsoft.EventGrid/systemTopics/eventSubscriptions/delete", topicOf+"/eventSubscriptions/cmkguard")
 	}
 	w.tell(k, r.remedy, heirs, func(g *guard.Guard) bool { return g.Take(ctx, "keyvaultevents", body) == nil })
 }
@@ -96,8 +99,8 @@ func (w *world) tell(k *killer, remedy string, heirs int, start func(*guard.Guar
 
 func (w *world) givenBack(r revocation) error {
 	switch report := w.verify(); {
-	case w.changes() != 1:
-		return fmt.Errorf("%d changes, want one", w.changes())
+	case w.changes() != changesOf(r.remedy):
+		return fmt.Errorf("%d changes, want %d", w.changes(), changesOf(r.remedy))
 	case !r.back(w):
 		return fmt.Errorf("not given back")
 	case len(report.Problems) > 0:

@@ -29,6 +29,7 @@ type saga struct {
 	New       string     `json:"new,omitempty"` // the key version that clusters follow to
 	MadeAt    time.Time  `json:"madeAt"`
 	Followers []follower `json:"followers"`
+	Step      int        `json:"step,omitempty"` // of a repair: the step whose turn it is
 	NextAt    time.Time  `json:"nextAt"`
 	Why       string     `json:"why,omitempty"`
 	Waits     int        `json:"waits,omitempty"` // how often it waited for facts that could not be read

@@ -32,6 +32,8 @@ const (
 	StepRotate StepKind = "rotate-key"
 	StepAdopt  StepKind = "await-adoption" // v2: the service follows by itself; PATCH only if late
 	StepRewire StepKind = "rewire-cluster" // v1: PATCH
+	// StepTopic comes before an event subscription: the vault's system topic.
+	StepTopic StepKind = "create-system-topic"
 )
 
 // Step is one effect, or one awaited effect, of a plan.

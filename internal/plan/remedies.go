@@ -10,7 +10,8 @@ const (
 	// SetRotationPolicy gives a key a rotation policy: from then on Key Vault rotates it.
 	SetRotationPolicy = "set-rotation-policy"
 
-	RestoreDiagnostics = "restore-diagnostics" // send a vault's audit log to where the policy says
+	RestoreDiagnostics = "restore-diagnostics"         // send a vault's audit log to where the policy says
+	RecreateEvents     = "recreate-event-subscription" // have a vault's events lead to us
 
 	RecoverKey            = "recover-key"             // bring a soft-deleted key back
 	ReenableVersion       = "reenable-version"        // enable the version that a cluster uses
@@ -29,7 +30,7 @@ const (
 // What may have been taken away on purpose is given back by a person only.
 func Ceilings() map[string]policy.Mode {
 	return map[string]policy.Mode{
-		Rotate: policy.Auto, Rewire: policy.Auto, SetRotationPolicy: policy.Auto, RestoreDiagnostics: policy.Auto,
+		Rotate: policy.Auto, Rewire: policy.Auto, SetRotationPolicy: policy.Auto, RestoreDiagnostics: policy.Auto, RecreateEvents: policy.Auto,
 		RecoverKey: policy.Approve, ReenableVersion: policy.Approve, FixKeyOps: policy.Approve, RestoreGrant: policy.Approve,
 		AttachIdentity: policy.Approve, OpenTrustedBypass: policy.Approve, EnablePurgeProtection: policy.Approve,
 		RecoverVault: policy.Approve, RollBackDowngrade: policy.Approve, Undo: policy.Approve,
@@ -39,7 +40,7 @@ func Ceilings() map[string]policy.Mode {
 // ByItself reports whether a policy may let the remedy run by itself.
 func ByItself(remedy string) bool { return Ceilings()[remedy] == policy.Auto }
 
-// Repair reports whether the remedy mends one thing by one effect; the others move a
+// Repair reports whether the remedy mends one thing, mostly by one effect; the others move a
 // key and its clusters forward, or back.
 func Repair(remedy string) bool {
 	return remedy != Rotate && remedy != Rewire && remedy != Undo && Ceilings()[remedy] != ""

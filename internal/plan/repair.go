@@ -34,13 +34,30 @@ func ForRepair(remedy string, subject event.Subject, f Facts, policyHash string)
 		ConsumersAll: f.Consumers.Complete, ConsumersWhy: f.Consumers.Why,
 	}
 	p.Consumers = touchedBy(p, f)
-	step, to, why := repairStep(remedy, f)
-	if why != "" {
+	var why string
+	if p.Steps, p.To, why = repairSteps(remedy, f); why != "" {
 		return Plan{}, why
 	}
-	step.Kind, step.Key = StepKind(remedy), EffectKey(remedy, subject.ID, since)
-	p.Steps, p.To = []Step{step}, to
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		if s.Kind == "" {
+			s.Kind, s.Key = StepKind(remedy), EffectKey(remedy, subject.ID, since)
+			continue
+		}
+		s.Key = EffectKey(string(s.Kind), subject.ID+"|"+s.Target, since)
+	}
 	return p, ""
+}
+
+// repairSteps are the repair's steps, in order. Most have one, whose kind is the
+// remedy's name.
+func repairSteps(remedy string, f Facts) (steps []Step, to azureid.Key, why string) {
+	if remedy == RecreateEvents {
+		steps, why = eventSteps(f, f.Wirings[0])
+		return steps, to, why
+	}
+	s, to, why := repairStep(remedy, f)
+	return []Step{s}, to, why
 }
 
 // touchedBy are the consumers that a repair touches. Those of a vault are named by
@@ -211,6 +228,6 @@ func rollBackStep(f Facts, w wiring.Wiring) (Step, azureid.Key, string) {
 		return Step{}, azureid.Key{}, fmt.Sprintf("there is no newer, enabled version than %s", f.Key.Version)
 	}
 	s := followStep(w.Cluster.Value, f.Key.Version, newest.Key.Version)
-	s.Call, s.Undo = patchCall(w.Cluster.Value), "PATCH the cluster back to version "+f.Key.Version+", by a person"
+	s.Kind, s.Call, s.Undo = "", patchCall(w.Cluster.Value), "PATCH the cluster back to version "+f.Key.Version+", by a person"
 	return s, newest.Key, ""
 }

@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 type Declared struct {
 	Rotation    Rotation
 	Diagnostics Diagnostics
+	Events      Events
 }
 
 // Rotation is the rotation policy that set-rotation-policy gives to keys that have
@@ -43,7 +43,16 @@ func (d Diagnostics) Set() bool { return d.Name != "" }
 
 // Destinations are the ids that it sends to.
 func (d Diagnostics) Destinations() []string {
-	return slices.DeleteFunc([]string{d.Workspace, d.HubRule, d.Storage}, func(s string) bool { return s == "" })
+	return nonEmpty(d.Workspace, d.HubRule, d.Storage)
+}
+
+func nonEmpty(list ...string) (out []string) {
+	for _, s := range list {
+		if s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func (r reader) diagnostics(n node) {
@@ -62,7 +71,6 @@ func (r reader) diagnostics(n node) {
 	case found["eventHub"] && !found["eventHubRule"]:
 		n.problem("has eventHub without eventHubRule: want the namespace's authorization rule too")
 	}
-	r.policy.Limits.Risk.AuditTargets = d.Destinations()
 }
 
 // resource returns an ARM id of the type, as given.

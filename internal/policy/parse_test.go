@@ -131,6 +131,8 @@ func TestTheDocumentedExample(t *testing.T) {
 		Rotation: Rotation{RotateAfter: "P365D", ExpiryTime: "P2Y", NotifyBefore: "P30D"},
 		Diagnostics: Diagnostics{Name: "cmkguard-audit", Workspace: rg + "Microsoft.OperationalInsights/workspaces/log-guard",
 			HubRule: rg + "Microsoft.EventHub/namespaces/eh-guard/authorizationRules/send", Hub: "vault-logs"},
+		Events: Events{Topic: "cmkguard-{vault}", Name: "cmkguard", Function: rg + "Microsoft.Web/sites/cmkguard/functions/keyvaultevents",
+			Identity: rg + "Microsoft.ManagedIdentity/userAssignedIdentities/id-cmkguard-delivery", DeadStore: rg + "Microsoft.Storage/storageAccounts/stguard", DeadBox: "cmkguard-deadletter"},
 	}
 	want.Limits.Risk.AuditTargets = want.Declared.Diagnostics.Destinations()
 	want.Exemptions = []Exemption{{

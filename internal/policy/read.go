@@ -53,6 +53,7 @@ func (r reader) root(n node) {
 		"erasableKeys":         note("erasableKeys", func(n node) { p.ErasableKeys = n.texts(checkKeyPattern) }),
 		"grantScope":           note("grantScope", r.grantScope),
 		"diagnostics":          note("diagnostics", r.diagnostics),
+		"eventSubscription":    note("eventSubscription", r.eventSubscription),
 		"rotationPolicy":       note("rotationPolicy", r.rotationPolicy),
 		"checks":               note("checks", func(n node) { readChecks(n, &p.Limits.Risk) }),
 		"rules":                note("rules", r.rules),
@@ -62,6 +63,7 @@ func (r reader) root(n node) {
 		"alerts":               note("alerts", r.alerts),
 		"heartbeat":            note("heartbeat", r.heartbeat),
 	})
+	p.derive()
 	if seen == nil {
 		return
 	}

@@ -113,6 +113,12 @@ type EventSubscription struct {
 	To    string   `json:"to"`    // the destination's ARM id or URL base
 }
 
+// SystemTopic is the Event Grid system topic of a source.
+type SystemTopic struct {
+	Source string `json:"source"` // ARM id
+	State  string `json:"state"`  // provisioning: Succeeded, Creating, ...
+}
+
 // Alerting is who would tell about a vault.
 type Alerting struct {
 	Own   []string    `json:"own"` // topics that this installation sends to a channel

@@ -1,5 +1,5 @@
 // Package ears gives back what tells us of a vault: the diagnostic setting that
-// sends its audit log. Each write is one request without retries, made of what is
+// sends its audit log, and the event subscription that sends its events. Each write is one request without retries, made of what is
 // there and what was lost.
 //
 // It judges nothing and removes nothing.

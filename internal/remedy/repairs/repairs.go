@@ -13,6 +13,7 @@ import (
 	"cmkguard/internal/remedy/opentrustedbypass"
 	"cmkguard/internal/remedy/recoverkey"
 	"cmkguard/internal/remedy/recovervault"
+	"cmkguard/internal/remedy/recreateevents"
 	"cmkguard/internal/remedy/reenableversion"
 	"cmkguard/internal/remedy/restorediagnostics"
 	"cmkguard/internal/remedy/restoregrant"
@@ -46,9 +47,11 @@ type Vaults interface {
 // Ears are what tells us of vaults.
 type Ears interface {
 	restorediagnostics.Logs
+	recreateevents.Events
 }
 
-// Over returns the repairs by name.
+// Over returns the effects by the kind of step, which is the repair's name where it
+// has but one.
 func Over(k Keys, c Clusters, v Vaults, e Ears) map[string]func(p plan.Plan, partition string) (remedy.Effect, error) {
 	return map[string]func(p plan.Plan, partition string) (remedy.Effect, error){
 		plan.RecoverKey:            func(p plan.Plan, at string) (remedy.Effect, error) { return recoverkey.Effect(k, p, at), nil },
@@ -61,6 +64,8 @@ func Over(k Keys, c Clusters, v Vaults, e Ears) map[string]func(p plan.Plan, par
 		plan.RecoverVault:          func(p plan.Plan, at string) (remedy.Effect, error) { return recovervault.Effect(v, p, at) },
 		plan.SetRotationPolicy:     func(p plan.Plan, at string) (remedy.Effect, error) { return setrotationpolicy.Effect(k, p, at) },
 		plan.RestoreDiagnostics:    func(p plan.Plan, at string) (remedy.Effect, error) { return restorediagnostics.Effect(e, p, at) },
+		plan.RecreateEvents:        func(p plan.Plan, at string) (remedy.Effect, error) { return recreateevents.Effect(e, p, at) },
+		string(plan.StepTopic):     func(p plan.Plan, at string) (remedy.Effect, error) { return recreateevents.Topic(e, p, at) },
 		plan.RollBackDowngrade:     func(p plan.Plan, at string) (remedy.Effect, error) { return rollbackdowngrade.Effect(c, p, at) },
 	}
 }

@@ -1,0 +1,38 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+)
+
+// What remedies write is refused by line where it cannot be right.
+func TestDeclarationsThatCannotBe(t *testing.T) {
+	const v = "version: 1\n"
+	for name, c := range map[string]struct{ text, want string }{
+		"half a rotation":     {v + "rotationPolicy: {expiryTime: 2y}\n", "2 rotationPolicy: has no rotateAfter: want rotateAfter: 90d or 2y, say: it is not guessed"},
+		"rotation in hours":   {v + "rotationPolicy: {rotateAfter: 900h, expiryTime: 2y, notifyBefore: 30d}\n", `2 rotationPolicy.rotateAfter: "900h" is no period`},
+		"rotation too soon":   {v + "rotationPolicy: {rotateAfter: 6d, expiryTime: 2y, notifyBefore: 30d}\n", "2 rotationPolicy: rotateAfter is 6 days: Key Vault wants 7d or more"},
+		"short life":          {v + "rotationPolicy: {rotateAfter: 7d, expiryTime: 27d, notifyBefore: 5d}\n", "expiryTime is 27 days: Key Vault wants 28d"},
+		"rotation too late":   {v + "rotationPolicy: {rotateAfter: 724d, expiryTime: 2y, notifyBefore: 30d}\n", "less than seven days before expiry (730 days)"},
+		"notice before birth": {v + "rotationPolicy: {rotateAfter: 30d, expiryTime: 60d, notifyBefore: 60d}\n", "notifyBefore is 60 days, before the version is made"},
+		"a life of eleven":    {v + "rotationPolicy: {rotateAfter: 30d, expiryTime: 11y, notifyBefore: 60d}\n", `"11y" is above ten years`},
+		"log to nowhere":      {v + "diagnostics: {name: a}\n", "2 diagnostics: sends nowhere: want workspace, eventHubRule or storage"},
+		"log to a name":       {v + "diagnostics: {name: a, workspace: log}\n", `2 diagnostics.workspace: "log" is no id of a Microsoft.OperationalInsights/workspaces: want /subscriptions/ID/resourceGroups/NAME/providers/Microsoft.OperationalInsights/workspaces/NAME`},
+		"log to a vault":      {v + "diagnostics: {name: a, storage: /subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/v}\n", "is no id of a Microsoft.Storage/storageAccounts"},
+		"log of no name":      {v + "diagnostics: {name: a/b, storage: /subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/v}\n", `2 diagnostics.name: "a/b" is no name`},
+		"hub without rule":    {v + "diagnostics: {name: a, eventHub: h, storage: /subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/v}\n", "has eventHub without eventHubRule"},
+		"events of no topic":  {v + "eventSubscription: {name: a, function: /subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/x/functions/f}\n", "2 eventSubscription: has no topic: want topic: cmkguard-{vault}"},
+		"one topic for all":   {v + "eventSubscription: {topic: t}\n", `2 eventSubscription.topic: "t" is the same for every vault`},
+		"topic with a slash":  {v + "eventSubscription: {topic: \"a/{vault}\"}\n", "2 eventSubscription.topic: \"a/{vault}\" is no name"},
+		"events to nowhere":   {v + "eventSubscription: {topic: \"t-{vault}\", name: a}\n", "2 eventSubscription: leads nowhere, or to two places"},
+		"events to a site":    {v + "eventSubscription: {topic: \"t-{vault}\", name: a, function: /subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/x}\n", "is no id of a Microsoft.Web/sites/functions: want /subscriptions/ID/resourceGroups/NAME/providers/Microsoft.Web/sites/NAME/functions/NAME"},
+		"queue without name":  {v + "eventSubscription: {topic: \"t-{vault}\", name: a, queue: {account: /subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/x}}\n", "2 eventSubscription.queue: has no name"},
+		"nobody delivers":     {v + "eventSubscription: {topic: \"t-{vault}\", name: a, queue: {name: q, account: /subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/x}}\n", "2 eventSubscription: has no identity"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := strings.Join(refuse(t, c.text), "\n"); !strings.Contains(got, c.want) {
+				t.Errorf("got:\n%s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
