@@ -61,6 +61,12 @@ type Alert struct {
 	// Vault is the name of the vault that it hangs on, lower case; "" for none. Alerts
 	// are routed, grouped and inhibited by it.
 	Vault string `json:"vault,omitempty"`
+	// Upstream are the partitions of what its subject hangs on: the cluster, the key,
+	// the vault. While something is broken there from which it follows, it is held.
+	Upstream []string `json:"upstream,omitempty"`
+	// Settles is when an incident that comes and goes has been quiet for long enough to
+	// be told how it stands; nil for any other.
+	Settles *time.Time `json:"settles,omitempty"`
 	// Actor is who is said to have done it, with the source of that claim; "" if
 	// nobody says.
 	Actor    string   `json:"actor,omitempty"`
@@ -125,7 +131,9 @@ type NotificationState string
 const (
 	Pending NotificationState = "pending"
 	Sent    NotificationState = "sent"
-	Poison  NotificationState = "poison" // given up; can be replayed
+	Poison  NotificationState = "poison"  // given up; can be replayed
+	Folded  NotificationState = "folded"  // a message that was sent stands for it: Into
+	Dropped NotificationState = "dropped" // it healed while it was held, and nobody was told of any of it
 )
 
 // Target is a channel that an alert goes to, and how (internal/alert/route).
@@ -158,6 +166,12 @@ type Notification struct {
 	Fallback    []string `json:"fallback,omitempty"`
 	StoodIn     []string `json:"stoodIn,omitempty"`
 	StandsInFor string   `json:"standsInFor,omitempty"`
+	// Held is what keeps a delivery back; of one that was sent, what did. Yields: it
+	// gives way to a later message of its incident.
+	Held   *Held      `json:"held,omitempty"`
+	Yields bool       `json:"yields,omitempty"`
+	Into   string     `json:"into,omitempty"`   // id of the message that stands for it
+	OverAt *time.Time `json:"overAt,omitempty"` // when it was folded or dropped
 }
 
 // Channel delivers one alert. Send returns the provider's id for it. Errors are

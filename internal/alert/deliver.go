@@ -5,15 +5,33 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"cmkguard/internal/fault"
 )
 
-// deliver tries once, if the channel may be called, and commits what came of it. If
-// the commit fails the row stays as it was and is sent again, under the same alert
-// id.
+// deliver sends what is due of an incident: x, or the later delivery to which it
+// yields after it was held.
 func (p *pass) deliver(ctx context.Context, x *parcel) error {
+	if later := p.yielded(x); later != nil {
+		return p.fold(ctx, x, later.n)
+	}
+	send, err := p.pick(ctx, x)
+	if err != nil || send == nil || send.stale {
+		return err
+	}
+	err = p.attempt(ctx, send, x.n.Held)
+	if send != x && send.n.State == Pending {
+		x.n.NextAt = send.n.NextAt
+	}
+	return err // what yielded to it is folded by the next call
+}
+
+// attempt tries once, if the channel may be called, and commits what came of it. If
+// the commit fails the row stays as it was and is sent again, under the same alert
+// id. held is what held it, or what yields to it; nil for nothing.
+func (p *pass) attempt(ctx context.Context, x *parcel, held *Held) error {
 	if err := p.follow(ctx, x); err != nil || x.stale {
 		return err
 	}
@@ -21,20 +39,24 @@ func (p *pass) deliver(ctx context.Context, x *parcel) error {
 	if !ok {
 		return p.settle(ctx, x, "", 0, fault.New(fault.Denied, "alert.send", "channel %q is not configured (policy: channels), or its secret is not set", x.n.Channel))
 	}
-	pass, wait, err := p.admit(ctx, x.n)
+	b, wait, err := p.admit(ctx, x.n)
 	if err != nil {
 		return err
 	}
 	if wait > 0 {
 		x.n.NextAt = p.now().Add(wait)
 		p.resting[x.n.Channel] = x.n.NextAt
-		if pass.open() {
-			return p.standIn(ctx, x, pass.why())
+		if b.open() {
+			return p.standIn(ctx, x, b.why())
 		}
 		return nil
 	}
+	a := x.n.Alert
+	if held != nil {
+		a.Notes = append(slices.Clone(a.Notes), heldNote(*held, p.now()))
+	}
 	began := p.now()
-	id, failed := p.call(ctx, ch, x.n.Alert)
+	id, failed := p.call(ctx, ch, a)
 	return p.settle(ctx, x, id, p.now().Sub(began), failed)
 }
 
@@ -164,7 +186,7 @@ func (d *Dispatcher) after(n Notification, providerID string, err error) (Notifi
 	}
 	n.LastError = Clean(err.Error(), maxErrorText)
 	if n.Class == ClassPayload || now.Sub(*n.TriedAt) >= patience(n.Class) {
-		n.State = Poison
+		n.State, n.Held, n.Yields = Poison, nil, false // put back, it is told
 		return n, fmt.Sprintf("gave up telling %s after %d attempts (%s): %s", n.Channel, n.Attempt, n.Class, title)
 	}
 	n.NextAt = now.Add(d.delay(n.Attempt, fault.RetryAfter(err)))

@@ -60,8 +60,10 @@ type pass struct {
 	partition string
 	parcels   []*parcel
 	resting   waiting
-	desks     map[string]breaker // of channels that were looked at for what waits
-	added     int                // deliveries that this call put into the outbox
+	desks     map[string]deskState // as this call first saw them
+	judge     Judge                // of holds; nil until it is needed
+	added     int                  // deliveries that this call put into the outbox
+	problems  []error
 }
 
 // Dispatch sends what is due in one partition, the oldest alert first. It
@@ -74,10 +76,9 @@ type pass struct {
 // up. Only trouble with the store is an error.
 func (d *Dispatcher) Dispatch(ctx context.Context, partition string) (left int, next time.Time, err error) {
 	parcels, err := readOutbox(ctx, d.state, partition)
-	problems := []error{err}
-	p := &pass{Dispatcher: d, partition: partition, parcels: parcels, resting: waiting{}, desks: map[string]breaker{}}
+	p := &pass{problems: []error{err}, Dispatcher: d, partition: partition, parcels: parcels, resting: waiting{}, desks: map[string]deskState{}}
 	for _, x := range parcels {
-		problems = append(problems, p.handle(ctx, x))
+		p.problems = append(p.problems, p.handle(ctx, x))
 		if x.n.State != Pending {
 			continue
 		}
@@ -89,7 +90,7 @@ func (d *Dispatcher) Dispatch(ctx context.Context, partition string) (left int, 
 	if p.added > 0 { // the next call reads them
 		left, next = left+p.added, d.now()
 	}
-	return left, next, errors.Join(problems...)
+	return left, next, errors.Join(p.problems...)
 }
 
 // handle does what is due with one row, and leaves in x how it stands.
@@ -117,7 +118,8 @@ func (p *pass) handle(ctx context.Context, x *parcel) error {
 // tidy takes away a delivery that was over long ago. What was given up is kept, to
 // be replayed.
 func (p *pass) tidy(ctx context.Context, x *parcel) error {
-	if x.n.State == Poison || x.n.SentAt == nil || p.now().Sub(*x.n.SentAt) <= keepSent {
+	over := cmp.Or(x.n.SentAt, x.n.OverAt)
+	if x.n.State == Poison || over == nil || p.now().Sub(*over) <= keepSent {
 		return nil
 	}
 	_, err := p.state.Apply(ctx, p.partition, []store.Op{{Kind: store.Delete, Key: x.row.Key, ETag: x.row.ETag}})
@@ -144,15 +146,28 @@ func (w waiting) until(n Notification) time.Time {
 // commit writes a delivery as it stands after something happened to it. If that
 // fails, the row stays as it was.
 func (p *pass) commit(ctx context.Context, x *parcel, n Notification, b batch) error {
-	op := store.Op{Kind: store.Replace, Key: x.row.Key, Value: encode(n), ETag: x.row.ETag}
-	if err := p.rec.Commit(ctx, p.partition, b.entries, append(b.ops, op)...); err != nil {
+	return p.commitAll(ctx, []*parcel{x}, []Notification{n}, b)
+}
+
+// commitAll is the same of several, in one batch.
+func (p *pass) commitAll(ctx context.Context, xs []*parcel, ns []Notification, b batch) error {
+	if len(xs) == 0 {
+		return nil
+	}
+	added := len(b.ops)
+	for i, x := range xs {
+		b.ops = append(b.ops, store.Op{Kind: store.Replace, Key: x.row.Key, Value: encode(ns[i]), ETag: x.row.ETag})
+	}
+	if err := p.rec.Commit(ctx, p.partition, b.entries, b.ops...); err != nil {
 		if fault.Is(err, fault.Conflict) {
 			return nil // another dispatcher was faster; what it wrote is read next time
 		}
 		return err
 	}
-	x.n, x.stale = n, true
-	p.added += len(b.ops)
+	for i, x := range xs {
+		x.n, x.stored, x.stale = ns[i], ns[i], true
+	}
+	p.added += added
 	return nil
 }
 
@@ -179,9 +194,21 @@ func (d *Dispatcher) Direct(ctx context.Context, a Alert, channels []string) []e
 	return problems
 }
 
-// oldestFirst is the order of deliveries: by when their alerts were made.
+// oldestFirst is the order of deliveries: by when their alerts were made, and of the
+// same moment a problem before its end.
 func oldestFirst(a, b *parcel) int {
-	return cmp.Or(a.n.Alert.At.Compare(b.n.Alert.At), cmp.Compare(a.row.Key, b.row.Key))
+	return cmp.Or(a.n.Alert.At.Compare(b.n.Alert.At), cmp.Compare(stage(a.n.Alert), stage(b.n.Alert)), cmp.Compare(a.row.Key, b.row.Key))
+}
+
+func stage(a Alert) int {
+	switch a.Lifecycle {
+	case Trigger:
+		return 0
+	case Resolve:
+		return 2
+	case Update, Acknowledge, Notice:
+	}
+	return 1
 }
 
 // row returns the delivery of the id in this outbox, or nil.

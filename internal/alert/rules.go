@@ -14,6 +14,8 @@ type Rules struct {
 	// Take takes one sending from the channel's rate, which all instances share. A wait
 	// above zero means that it was not taken. nil: no rate is known.
 	Take func(ctx context.Context, channel string) (wait time.Duration)
+	// Holds says what is kept back; nil: nothing.
+	Holds Holder
 	// Note hears of every sending and of every delivery that is over, for metrics.
 	Note func(Event)
 }

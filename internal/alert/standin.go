@@ -29,19 +29,23 @@ func (p *pass) standInIfDown(ctx context.Context, x *parcel) error {
 	if len(p.standIns(x.n)) == 0 {
 		return nil
 	}
-	k, ok := p.desks[x.n.Channel]
-	if !ok {
-		s, err := p.readDesk(ctx, x.n.Channel)
-		if err != nil {
-			return err
-		}
-		k = s.Breaker
-		p.desks[x.n.Channel] = k
+	k, err := p.desk(ctx, x.n.Channel)
+	if err != nil || !k.Breaker.open() {
+		return err
 	}
-	if !k.open() {
-		return nil
+	return p.standIn(ctx, x, k.Breaker.why())
+}
+
+// desk is the channel's desk as this call first saw it.
+func (p *pass) desk(ctx context.Context, channel string) (deskState, error) {
+	if k, ok := p.desks[channel]; ok {
+		return k, nil
 	}
-	return p.standIn(ctx, x, k.why())
+	k, err := p.readDesk(ctx, channel)
+	if err == nil {
+		p.desks[channel] = k
+	}
+	return k, err
 }
 
 // withStandIns adds the stand-ins that the delivery has not had yet, and names them

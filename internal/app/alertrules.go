@@ -5,15 +5,18 @@ import (
 	"time"
 
 	"cmkguard/internal/alert"
+	"cmkguard/internal/alert/hold"
 	"cmkguard/internal/limit"
 	"cmkguard/internal/policy"
+	"cmkguard/internal/store"
 )
 
 // alertRules are what the policy says about delivering, and the channels' rates over
 // all instances.
-func alertRules(pol *policy.Policy, rates *limit.Limiter) alert.Rules {
+func alertRules(pol *policy.Policy, state store.State, now func() time.Time) alert.Rules {
+	rates := limit.New(state, now)
 	return alert.Rules{
-		Everybody: pol.Everybody(),
+		Everybody: pol.Everybody(), Holds: hold.Holder{State: state, Policy: pol, Now: now},
 		Take: func(ctx context.Context, channel string) time.Duration {
 			c, ok := pol.Channel(channel)
 			if !ok || c.Rate.Sends == 0 {

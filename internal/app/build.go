@@ -71,7 +71,7 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 	g := &guard.Guard{
 		Cloud: profile.Cloud, Policy: pol, CanWrite: s.Remediator != "",
 		State: b.State, Queue: b.Queue, Rec: rec,
-		Alerts: alert.NewDispatcher(b.State, rec, meter.Channels(channels), now, jitter).Under(alertRules(pol, limit.New(b.State, now))),
+		Alerts: alert.NewDispatcher(b.State, rec, meter.Channels(channels), now, jitter).Under(alertRules(pol, b.State, now)),
 		Seal:   seal,
 		Now:    now, NewID: uuid.NewString,
 		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL, Refresh: refresher(channels, log), Watch: guard.Watch{Beats: true},

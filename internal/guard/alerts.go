@@ -42,6 +42,7 @@ func (g *Guard) incidentAlert(p *picture, i incident.Incident, change incident.C
 		ID: g.NewID(), DedupKey: i.DedupKey(), GroupKey: incident.Partition(i.Subject), Severity: v.Severity,
 		Check: v.Check, Subject: v.Subject.String(), Since: i.Opened, Ref: p.signal.ID,
 		What: v.Why, Breaks: v.Breaks, By: v.By, Impact: impactOf(p.impact[i.Subject]), Next: nextFor(v),
+		Upstream: upstreamOf(p, i.Subject),
 	}
 	if i.Doing != "" {
 		a.Done = []string{i.Doing}

@@ -3,12 +3,17 @@ package guard_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"cmkguard/internal/alert"
+	"cmkguard/internal/alert/hold"
 	"cmkguard/internal/azuresim"
+	"cmkguard/internal/event"
+	"cmkguard/internal/fault"
+	"cmkguard/internal/incident"
 	"cmkguard/internal/policy"
 	"cmkguard/internal/risk"
 )
@@ -104,4 +109,127 @@ func TestWhoWasToldOfAnIncidentIsToldOfItsEnd(t *testing.T) {
 	w.hint()
 	w.run(1)
 	want([]alert.Lifecycle{alert.Trigger, alert.Resolve}, []alert.Lifecycle{alert.Trigger, alert.Resolve})
+}
+
+// states are how the check's deliveries to the channel stand, in the order in which
+// their alerts were made.
+func (w *world) states(s event.Subject, channel, check string) (out []alert.NotificationState) {
+	w.t.Helper()
+	ns, err := alert.Outbox(ctx, w.b.State, incident.Partition(s))
+	must(w.t, err)
+	for _, n := range ns {
+		if n.Channel == channel && n.Alert.Check == check {
+			out = append(out, n.State)
+		}
+	}
+	return out
+}
+
+func people() ([]policy.Channel, policy.Route) {
+	return []policy.Channel{{Name: "chat", Kind: "slack"}, {Name: "bus", Kind: "eventgrid"}},
+		policy.Route{Match: policy.AlertMatch{MinSeverity: risk.Info}, Channels: []string{"chat", "bus"}}
+}
+
+// A deleted vault is told once, and what follows from it only when it is still so
+// after the vault is back: its key is back with it, its grants are not.
+func TestADeletedVaultMutesWhatFollowsFromIt(t *testing.T) {
+	t.Parallel()
+	channels, route := people()
+	w, told := routed(t, channels, route)
+	cluster := event.Subject{Kind: event.SubjectCluster, ID: w.cluster.Key()}
+	w.sim.ChangeVault(host, func(v *azuresim.Vault) { v.Deleted = true })
+	w.sim.Unassign(who)
+	w.hint()
+	w.run(1)
+	if got := told.lives("chat", "CMK-036"); !slices.Equal(got, []alert.Lifecycle{alert.Trigger}) {
+		t.Fatalf("the vault: %v", got)
+	}
+	if got := told.lives("chat", "CMK-050"); len(got) != 0 || !slices.Equal(w.states(cluster, "chat", "CMK-050"), []alert.NotificationState{alert.Pending}) {
+		t.Fatalf("what follows from it: told %v, %v", got, w.states(cluster, "chat", "CMK-050"))
+	}
+	if got := told.lives("bus", "CMK-050"); !slices.Equal(got, []alert.Lifecycle{alert.Notice}) {
+		t.Errorf("a topic is for machines and gets everything: %v", got)
+	}
+	if !w.journalHas("held for chat by the open incident CMK-036/" + incident.Partition(cluster)) {
+		t.Error("the journal does not say that it was held")
+	}
+	w.sim.ChangeVault(host, func(v *azuresim.Vault) { v.Deleted = false })
+	w.hint()
+	w.run(1)
+	w.sim.Clock().Advance(2 * time.Minute)
+	must(t, w.g.Sweep(ctx))
+	if got := told.lives("chat", "CMK-050"); !slices.Equal(got, []alert.Lifecycle{alert.Trigger}) {
+		t.Errorf("the vault is back and the access is not: told %v", got)
+	}
+}
+
+// A silence holds what it names, in a world where the problem is looked at again and
+// again; its end is told, with what it kept back, and so is what is still wrong.
+func TestASilenceIsKeptToldAndRecorded(t *testing.T) {
+	t.Parallel()
+	channels, route := people()
+	w, told := routed(t, channels, route)
+	cluster := event.Subject{Kind: event.SubjectCluster, ID: w.cluster.Key()}
+	s, err := w.g.Silence(ctx, hold.Silence{
+		Owner: "anna", Reason: "change 7", Match: policy.AlertMatch{Vaults: []string{"kv-a"}, Checks: []string{"CMK-050"}}, Until: w.sim.Clock().Now().Add(3 * time.Hour),
+	}, "the holder of the state")
+	must(t, err)
+	w.sim.Unassign(who)
+	w.hint()
+	w.run(2)
+	if got := told.lives("chat", "CMK-050"); len(got) != 0 || !slices.Equal(w.states(cluster, "chat", "CMK-050"), []alert.NotificationState{alert.Pending}) {
+		t.Fatalf("told %v, %v", got, w.states(cluster, "chat", "CMK-050"))
+	}
+	w.sim.Clock().Advance(time.Hour)
+	for range 2 {
+		must(t, w.g.Sweep(ctx))
+		w.sim.Clock().Advance(2 * time.Minute)
+	}
+	if got := told.lives("chat", "CMK-050"); !slices.Equal(got, []alert.Lifecycle{alert.Trigger}) {
+		t.Fatalf("after its end: told %v", got)
+	}
+	over := slices.IndexFunc(told.got["chat"], func(a alert.Alert) bool { return a.Title == "A silence is over: "+s.ID+" of anna" })
+	if over < 0 || !strings.Contains(told.got["chat"][over].What, "kept back 1 alerts") {
+		for _, a := range told.got["chat"] {
+			t.Log(a.Title, a.What)
+		}
+		t.Fatal("its end was not told")
+	}
+	for _, text := range []string{"added by the holder of the state until", "held for chat until", "is over; it kept back 1 alerts"} {
+		if !w.journalHas(text) {
+			t.Errorf("the journal does not say %q", text)
+		}
+	}
+	if _, err := w.g.Unsilence(ctx, s.ID, "ops"); !fault.Is(err, fault.Invalid) {
+		t.Errorf("one that is over was ended: %v", err)
+	}
+}
+
+// A problem that comes and goes within a silence is told to nobody, and both its ends
+// are in the record.
+func TestWhatHealsWithinASilenceIsTheRecordsOnly(t *testing.T) {
+	t.Parallel()
+	channels, route := people()
+	w, told := routed(t, channels, route)
+	cluster := event.Subject{Kind: event.SubjectCluster, ID: w.cluster.Key()}
+	s, err := w.g.Silence(ctx, hold.Silence{
+		Owner: "anna", Reason: "change 7", Match: policy.AlertMatch{Subjects: []string{w.cluster.Name()}}, Until: w.sim.Clock().Now().Add(24 * time.Hour),
+	}, "ops")
+	must(t, err)
+	w.sim.Unassign(who)
+	w.hint()
+	w.run(1)
+	w.sim.Assign(root+"Microsoft.KeyVault/vaults/kv-a", azuresim.RoleCryptoServiceEncryptionUser, who)
+	w.hint()
+	w.run(1)
+	if got := told.lives("chat", "CMK-050"); len(got) != 0 || !slices.Equal(w.states(cluster, "chat", "CMK-050"), []alert.NotificationState{alert.Dropped, alert.Dropped}) {
+		t.Fatalf("told %v, %v", got, w.states(cluster, "chat", "CMK-050"))
+	}
+	if _, err := w.g.Unsilence(ctx, s.ID, "ops"); err != nil {
+		t.Fatal(err)
+	}
+	must(t, w.g.Sweep(ctx))
+	if !w.journalHas("told chat nothing: it healed while it was held") || !w.journalHas("ended by ops") || !w.journalHas("is over; it kept back 1 alerts") {
+		t.Error("the journal does not say it")
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"cmkguard/internal/alert"
+	"cmkguard/internal/alert/hold"
 	"cmkguard/internal/approval"
 	"cmkguard/internal/azure/access"
 	"cmkguard/internal/azure/cloud"
@@ -209,7 +210,9 @@ func (w *world) build(o setup, profile cloud.Profile, dir string, with parts) *g
 	}
 	return &guard.Guard{
 		Cloud: profile.Cloud, Policy: pol, Observe: o.observe, CanWrite: true, State: b.State, Queue: b.Queue, Rec: rec,
-		Alerts: alert.NewDispatcher(b.State, rec, channels, now, func() float64 { return 0 }),
+		Alerts: alert.NewDispatcher(b.State, rec, channels, now, func() float64 { return 0 }).Under(alert.Rules{
+			Everybody: pol.Everybody(), Holds: hold.Holder{State: b.State, Policy: pol, Now: now},
+		}),
 		Seal:   journal.NewSequencer(b, signer, "test", now),
 		Survey: func() guard.Survey { return sv.Run() }, Vault: vaults, Clusters: clusters, Now: now, NewID: newID,
 		Repairs: makers, People: people,

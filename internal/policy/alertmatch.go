@@ -129,3 +129,23 @@ func oneOf(texts []string, none string) string {
 	}
 	return "one of " + strings.Join(texts[:min(len(texts), 5)], ", ")
 }
+
+// Check says what is wrong with a match that did not come from a policy file.
+func (m AlertMatch) Check() error {
+	for _, s := range append(slices.Clone(m.Severities), m.MinSeverity) {
+		if s != "" && s.Rank() == 0 {
+			return fmt.Errorf("%q is no severity: want critical, high, medium, low or info", clip(string(s)))
+		}
+	}
+	for _, x := range [...]struct {
+		texts []string
+		check func(string) error
+	}{{m.Families, checkFamily}, {m.Checks, checkCheck}, {m.Subscriptions, checkSubscription}, {m.Vaults, checkNames}, {m.Subjects, checkNames}, {m.Lifecycle, checkLifecycle}} {
+		for _, s := range x.texts {
+			if err := x.check(s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

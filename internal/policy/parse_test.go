@@ -116,6 +116,10 @@ func TestTheDocumentedExample(t *testing.T) {
 		},
 		{Match: AlertMatch{MinSeverity: risk.Info}, Channels: []string{"log", "bus"}},
 	}
+	want.Mutes = []Mute{{
+		Window: Freeze{Name: "weekend-chat", Zone: berlin, Weekdays: []time.Weekday{time.Saturday, time.Sunday}, To: day},
+		Match:  AlertMatch{Severities: []risk.Severity{risk.Medium, risk.Low}}, Channels: []string{"chat"},
+	}}
 	// The page says that the example's limits are the defaults.
 	limits := risk.Defaults()
 	limits.Regions, limits.EventTargets = []string{"westeurope", "northeurope"}, []string{"/sites/cmkguard/"}
@@ -141,7 +145,7 @@ func TestTheDocumentedExample(t *testing.T) {
 	}}
 	opts := cmp.Options{
 		cmpopts.IgnoreUnexported(Policy{}), cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() }), cmpopts.IgnoreFields(Rule{}, "Line"), cmpopts.IgnoreFields(Exemption{}, "Line"),
-		cmpopts.IgnoreFields(Channel{}, "Line"), cmpopts.IgnoreFields(Route{}, "Line"), cmpopts.IgnoreFields(Heartbeat{}, "Line"),
+		cmpopts.IgnoreFields(Channel{}, "Line"), cmpopts.IgnoreFields(Route{}, "Line"), cmpopts.IgnoreFields(Mute{}, "Line"), cmpopts.IgnoreFields(Heartbeat{}, "Line"),
 	}
 	if diff := cmp.Diff(want, got, opts); diff != "" {
 		t.Errorf("policy (-want +got):\n%s", diff)

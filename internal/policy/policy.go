@@ -48,6 +48,8 @@ type Policy struct {
 	Limits   Limits
 	Channels []Channel
 	Routes   []Route
+	Mutes    []Mute // times in which people are not told
+	Noise    Noise
 	// Heartbeat is the external watcher; nil: there is none.
 	Heartbeat *Heartbeat
 	// ImportedMaterial lists vault or key patterns whose material is imported

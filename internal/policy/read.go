@@ -61,6 +61,8 @@ func (r reader) root(n node) {
 		"freeze":               note("freeze", r.freezes),
 		"channels":             note("channels", r.channels),
 		"alerts":               note("alerts", r.alerts),
+		"mute":                 note("mute", r.mutes),
+		"noise":                note("noise", r.noise),
 		"heartbeat":            note("heartbeat", r.heartbeat),
 	})
 	p.derive()

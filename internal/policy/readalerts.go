@@ -51,13 +51,13 @@ func readAlertMatch(n node) AlertMatch {
 	found := n.fields(map[string]func(node){
 		"minSeverity":   func(n node) { m.MinSeverity = readSeverity(n) },
 		"severities":    func(n node) { m.Severities = readSeverities(n) },
-		"families":      func(n node) { m.Families = n.texts(CheckFamily) },
-		"checks":        func(n node) { m.Checks = n.texts(CheckCheck) },
+		"families":      func(n node) { m.Families = n.texts(checkFamily) },
+		"checks":        func(n node) { m.Checks = n.texts(checkCheck) },
 		"subscriptions": func(n node) { m.Subscriptions = n.texts(checkSubscription) },
 		"tags":          func(n node) { m.Tags = readTags(n) },
-		"vaults":        func(n node) { m.Vaults = n.texts(CheckNames) },
-		"subjects":      func(n node) { m.Subjects = n.texts(CheckNames) },
-		"lifecycle":     func(n node) { m.Lifecycle = n.texts(CheckLifecycle) },
+		"vaults":        func(n node) { m.Vaults = n.texts(checkNames) },
+		"subjects":      func(n node) { m.Subjects = n.texts(checkNames) },
+		"lifecycle":     func(n node) { m.Lifecycle = n.texts(checkLifecycle) },
 		"hours":         func(n node) { m.Hours = readHours(n) },
 	})
 	if found != nil && m.IsZero() && len(found) == 0 {
@@ -98,8 +98,8 @@ func (f *Freeze) complete(n node, found map[string]bool) {
 	}
 }
 
-// CheckFamily refuses what is no family of checks.
-func CheckFamily(s string) error {
+// checkFamily refuses what is no family of checks.
+func checkFamily(s string) error {
 	known := []string{"self", "work"}
 	for _, c := range risk.Catalogue() {
 		if !slices.Contains(known, c.Family) {
@@ -112,9 +112,9 @@ func CheckFamily(s string) error {
 	return fmt.Errorf("%q is no family of checks: want one of %s", clip(s), strings.Join(known, ", "))
 }
 
-// CheckCheck refuses a pattern that no check's id matches: a typing error there
+// checkCheck refuses a pattern that no check's id matches: a typing error there
 // would keep people from being told.
-func CheckCheck(s string) error {
+func checkCheck(s string) error {
 	if strings.HasPrefix(strings.ToUpper(s), "SELF-") {
 		return nil
 	}
@@ -124,16 +124,16 @@ func CheckCheck(s string) error {
 	return fmt.Errorf("%q matches no check: want an id such as CMK-050, or a pattern such as CMK-05*", clip(s))
 }
 
-// CheckNames refuses what cannot be a pattern of a vault's or a subject's name.
-func CheckNames(s string) error {
+// checkNames refuses what cannot be a pattern of a vault's or a subject's name.
+func checkNames(s string) error {
 	if i := strings.IndexAny(s, "?[]{}()^$|\\ "); i >= 0 {
 		return fmt.Errorf("%q is no pattern: want a name, an ARM id or HOST/KEY in which * is the only wildcard", clip(s))
 	}
 	return nil
 }
 
-// CheckLifecycle refuses what is no state of an alert's life.
-func CheckLifecycle(s string) error {
+// checkLifecycle refuses what is no state of an alert's life.
+func checkLifecycle(s string) error {
 	switch s {
 	case "trigger", "update", "acknowledge", "resolve", "notice":
 		return nil
@@ -157,6 +157,11 @@ func (r reader) checkRoutes(n node, named bool) {
 		at := n.child("alerts", route.Line, nil).child(fmt.Sprintf("[%d]", i), route.Line, nil)
 		for _, name := range slices.Concat(route.Channels, route.Fallback) {
 			r.checkName(at, name, named)
+		}
+	}
+	for i, m := range r.policy.Mutes {
+		for _, name := range m.Channels {
+			r.checkName(n.child("mute", m.Line, nil).child(fmt.Sprintf("[%d]", i), m.Line, nil), name, named)
 		}
 	}
 }

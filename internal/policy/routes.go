@@ -20,7 +20,7 @@ type Route struct {
 // The kinds whose receivers keep incidents: each alert has a life of its own
 // there, by its key, so that several cannot be told as one.
 func keeps(kind string) bool {
-	return kind == kindPagerDuty || kind == kindEventGrid || kind == "alertmanager"
+	return kind == kindPagerDuty || kind == kindEventGrid || kind == kindAlertmanager
 }
 
 // Keeps reports whether the receiver keeps incidents by their key.
