@@ -22,11 +22,13 @@ func memberLines(a Alert) []string {
 func impact(a Alert) []string {
 	var out []string
 	for _, i := range a.Impact[:min(len(a.Impact), shownImpact)] {
-		owner := i.Owner
-		if owner == "" {
-			owner = "unknown (no owner tag)"
+		line := i.Name
+		switch {
+		case i.Owner != "":
+			line += ", owner " + i.Owner
+		case a.Check != "": // of a plan the tags were not asked for
+			line += ", owner unknown (no owner tag)"
 		}
-		line := i.Name + ", owner " + owner
 		if place := place(i.Cluster); place != "" {
 			line += ", in " + place
 		}

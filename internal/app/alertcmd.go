@@ -23,7 +23,7 @@ import (
 
 func alertCommand(p Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "alert", Short: "Explain, acknowledge and prove alerts"}
-	cmd.AddCommand(routeCommand(p))
+	cmd.AddCommand(renderCommand(p), routeCommand(p))
 	return cmd
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"math/big"
-	"os"
 	"strings"
 	"time"
 
@@ -22,8 +21,6 @@ import (
 	"cmkguard/internal/journal"
 	"cmkguard/internal/limit"
 	"cmkguard/internal/metric"
-	"cmkguard/internal/plan"
-	"cmkguard/internal/policy"
 	"cmkguard/internal/remedy"
 	"cmkguard/internal/store"
 )
@@ -121,22 +118,6 @@ func sequencer(s Settings, b store.Backend, version string, now func() time.Time
 		return nil, "", fmt.Errorf("journal key %s: %w", journalKeyPath(s), err)
 	}
 	return unsealed{err}, err.Error(), nil
-}
-
-// readPolicy returns the policy of the file, or the built-in one and why.
-func readPolicy(file string) (*policy.Policy, string) {
-	if file == "" {
-		return policy.Default(), ""
-	}
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return policy.Default(), "CMKGUARD_POLICY: " + err.Error()
-	}
-	pol, err := policy.Parse(file, raw, plan.Ceilings())
-	if err != nil {
-		return policy.Default(), "the policy is not in force, the built-in one is (dry run, console alerts): " + err.Error()
-	}
-	return pol, ""
 }
 
 // connect gives the guard its Azure clients: reads as the observer, writes as

@@ -28,7 +28,8 @@ type channelMaker struct {
 	process  Process
 	profile  cloud.Profile
 	settings Settings
-	state    store.State // nil: what is open elsewhere is not kept
+	state    store.State      // nil: what is open elsewhere is not kept
+	now      func() time.Time // nil: the profile's
 }
 
 // all makes every channel that it can, and says why it cannot make the others.
@@ -36,7 +37,7 @@ func (m *channelMaker) all(pol *policy.Policy) (map[string]alert.Channel, []stri
 	out := map[string]alert.Channel{}
 	var problems []string
 	for _, c := range pol.Channels {
-		ch, err := m.one(c)
+		ch, err := m.worded(pol, c)
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("%s:%d: channel %s: %v", pol.File, c.Line, c.Name, err))
 			continue
@@ -46,6 +47,15 @@ func (m *channelMaker) all(pol *policy.Policy) (map[string]alert.Channel, []stri
 	return out, problems
 }
 
+// worded makes one channel with the policy's words.
+func (m *channelMaker) worded(pol *policy.Policy, c policy.Channel) (alert.Channel, error) {
+	ch, err := m.one(c)
+	if err != nil {
+		return nil, err
+	}
+	return worded(ch, wordsOf(pol, c.Kind)), nil
+}
+
 func (m *channelMaker) one(c policy.Channel) (alert.Channel, error) {
 	secret := ""
 	if c.SecretRef != "" {
@@ -53,7 +63,10 @@ func (m *channelMaker) one(c policy.Channel) (alert.Channel, error) {
 			return nil, fmt.Errorf("setting %s (secretRef) is not set", c.SecretRef)
 		}
 	}
-	now := m.profile.Clock()
+	now := m.now
+	if now == nil {
+		now = m.profile.Clock()
+	}
 	switch c.Kind {
 	case "console":
 		return console.New(m.process.Stdout, false, now), nil

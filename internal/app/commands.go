@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"cmkguard/internal/journal"
-	"cmkguard/internal/plan"
 	"cmkguard/internal/policy"
 )
 
@@ -107,7 +106,7 @@ func policyCommand(p Process) *cobra.Command {
 			if err != nil {
 				return exitError{exitUsage, err}
 			}
-			pol, err := policy.Parse(args[0], raw, plan.Ceilings())
+			pol, err := parsePolicy(args[0], raw)
 			if err != nil {
 				return exitError{exitFailed, err}
 			}

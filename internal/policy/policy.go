@@ -68,8 +68,10 @@ type Policy struct {
 	// Runbooks is the base URL under which people keep what to do about each check;
 	// "" leads to our own list.
 	Runbooks string
-	lines    map[string]int  // of top-level settings, by field path
-	ceilings map[string]Mode // that Parse was given; nothing answers above them
+	// Templates make texts of messages in place of the built-in ones.
+	Templates []Template
+	lines     map[string]int  // of top-level settings, by field path
+	ceilings  map[string]Mode // that Parse was given; nothing answers above them
 }
 
 // Scope limits which clusters are acted on at all. Its zero value is every

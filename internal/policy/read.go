@@ -57,6 +57,7 @@ func (r reader) root(n node) {
 		"rotationPolicy":       note("rotationPolicy", r.rotationPolicy),
 		"checks":               note("checks", func(n node) { readChecks(n, &p.Limits.Risk) }),
 		"rules":                note("rules", r.rules),
+		"templates":            note("templates", r.templates),
 		"runbooks":             note("runbooks", func(n node) { p.Runbooks = readPageURL(n) }),
 		"freeze":               note("freeze", r.freezes),
 		"channels":             note("channels", r.channels),

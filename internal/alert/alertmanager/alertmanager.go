@@ -22,6 +22,7 @@ import (
 
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/post"
+	"cmkguard/internal/alert/templates"
 	"cmkguard/internal/fault"
 	"cmkguard/internal/store"
 )
@@ -49,6 +50,7 @@ type Options struct {
 
 // Channel posts to one Alertmanager. It is safe for concurrent use.
 type Channel struct {
+	words     templates.Set
 	to        *post.Client
 	header    http.Header
 	state     store.State
@@ -75,6 +77,13 @@ func New(o Options) (*Channel, error) {
 		c.header.Set("Authorization", "Bearer "+o.Secret)
 	}
 	return c, nil
+}
+
+// With returns the channel with templates of the policy.
+func (c *Channel) With(words templates.Set) *Channel {
+	out := *c
+	out.words = words
+	return &out
 }
 
 // postable is an alert as the API takes it (github.com/prometheus/alertmanager,
@@ -125,11 +134,15 @@ func (c *Channel) Render(a alert.Alert) (alert.Rendered, error) {
 // postable is the alert. Its labels say what it is, and do not change while it is
 // open but for the severity: labels are what Alertmanager tells alerts apart by.
 func (c *Channel) postable(a alert.Alert) (postable, []alert.Field) {
+	made, a := c.words.Render(a, a.At)
 	fields := alert.Shrink(alert.Fields(a, a.At), func(f []alert.Field) bool { return len(alert.Plain("", f)) <= maxText })
 	p := postable{
 		Labels:      labels(a),
 		Annotations: map[string]string{"summary": alert.Head(a), "description": strings.TrimSpace(alert.Plain("", fields))},
 		StartsAt:    a.Since.UTC(), EndsAt: c.now().UTC().Add(hold),
+	}
+	for part, text := range made {
+		p.Annotations[part] = alert.Cut(text, maxText)
 	}
 	for _, page := range alert.Pages(a) {
 		if page.URL == a.Runbook {

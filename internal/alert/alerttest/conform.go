@@ -147,6 +147,9 @@ func (k Kit) moods(t *testing.T) {
 			if got := judge(err); !slices.Contains(want, got) || err == nil && id == "" {
 				t.Errorf("%s with id %q, want %v: %v", got, id, want, err)
 			}
+			if rate := mood == Busy || mood == BusyMute; rate && k.Serve == nil && fault.CodeOf(err) != alert.CodeRate {
+				t.Errorf("it is not said to be throttled: %v", err)
+			}
 			asked := map[Mood]time.Duration{Busy: 7 * time.Second}[mood]
 			if k.Serve == nil && fault.RetryAfter(err) != asked {
 				t.Errorf("a delay of %s, want %s", fault.RetryAfter(err), asked)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"cmkguard/internal/alert"
+	"cmkguard/internal/alert/templates"
 	"cmkguard/internal/fault"
 )
 
@@ -44,11 +45,12 @@ func ImplicitTLS(server string) bool {
 // Channel sends through one server to one list of people. It is safe for concurrent
 // use.
 type Channel struct {
-	o    Options
-	host string
-	tls  *tls.Config
-	from *mail.Address
-	to   []*mail.Address
+	words templates.Set
+	o     Options
+	host  string
+	tls   *tls.Config
+	from  *mail.Address
+	to    []*mail.Address
 }
 
 var (
@@ -78,6 +80,13 @@ func New(o Options) (*Channel, error) {
 		return nil, fault.New(fault.Invalid, op, "nobody to send to")
 	}
 	return c, nil
+}
+
+// With returns the channel with templates of the policy.
+func (c *Channel) With(words templates.Set) *Channel {
+	out := *c
+	out.words = words
+	return &out
 }
 
 // Send implements alert.Channel. The provider's id is the Message-ID, and who of the

@@ -26,6 +26,7 @@ const (
 // message is the mail; what has no room is left out by importance. It is the same at
 // every attempt, byte for byte.
 func (c *Channel) message(a alert.Alert) (*gomail.Msg, []alert.Field, error) {
+	made, a := c.words.Render(a, a.At)
 	var html string
 	var err error
 	fields := alert.Shrink(alert.Fields(a, a.At), func(f []alert.Field) bool {
@@ -45,9 +46,15 @@ func (c *Channel) message(a alert.Alert) (*gomail.Msg, []alert.Field, error) {
 	if err := m.To(addresses(c.to)...); err != nil {
 		return nil, nil, err
 	}
-	m.Subject(alert.CutRunes(alert.Head(a), maxSubject))
+	subject, text := alert.Head(a), alert.Plain(alert.Head(a), fields)
+	for part, to := range map[string]*string{"subject": &subject, "text": &text, "html": &html} {
+		if s, ok := made[part]; ok {
+			*to = s
+		}
+	}
+	m.Subject(alert.CutRunes(subject, maxSubject))
 	c.headers(m, a)
-	m.SetBodyString(gomail.TypeTextPlain, alert.Plain(alert.Head(a), fields))
+	m.SetBodyString(gomail.TypeTextPlain, text)
 	m.AddAlternativeString(gomail.TypeTextHTML, html)
 	return m, fields, nil
 }

@@ -33,33 +33,19 @@ type Channel struct {
 	now func() time.Time
 }
 
-var _ alert.Channel = (*Channel)(nil)
+var (
+	_ alert.Channel  = (*Channel)(nil)
+	_ alert.Renderer = (*Channel)(nil)
+)
 
 // New returns a Channel.
 func New(p Publisher, now func() time.Time) *Channel { return &Channel{pub: p, now: now} }
 
 // Send implements alert.Channel; the event's id is the alert's.
 func (c *Channel) Send(ctx context.Context, a alert.Alert) (string, error) {
-	raw, err := canonical.JSON(a)
+	events, err := c.events(a)
 	if err != nil {
-		return "", fault.Wrap(fault.Invalid, "eventgrid.Send", err)
-	}
-	at := a.At.UTC() // the same at every attempt
-	if a.At.IsZero() {
-		at = c.now().UTC()
-	}
-	ev, err := messaging.NewCloudEvent("cmkguard", EventType, json.RawMessage(raw), &messaging.CloudEventOptions{Subject: &a.Subject, Time: &at})
-	if err != nil {
-		return "", fault.Wrap(fault.Invalid, "eventgrid.Send", err)
-	}
-	ev.ID = a.ID // receivers take an id once
-	events := []messaging.CloudEvent{ev}
-	if a.Event != "" {
-		fact, err := factOf(a, at)
-		if err != nil {
-			return "", err
-		}
-		events = append(events, fact) // in one request: both arrive or none
+		return "", err
 	}
 	if err := c.pub.Publish(ctx, events); err != nil {
 		return "", throttled(err)
@@ -77,6 +63,39 @@ func throttled(err error) error {
 		return &marked
 	}
 	return err
+}
+
+// events are the alert and, where Azure lacks it, the fact; they go in one request, so
+// that both arrive or none.
+func (c *Channel) events(a alert.Alert) ([]messaging.CloudEvent, error) {
+	raw, err := canonical.JSON(a)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, "eventgrid.Send", err)
+	}
+	at := a.At.UTC() // the same at every attempt
+	if a.At.IsZero() {
+		at = c.now().UTC()
+	}
+	ev, err := messaging.NewCloudEvent("cmkguard", EventType, json.RawMessage(raw), &messaging.CloudEventOptions{Subject: &a.Subject, Time: &at})
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, "eventgrid.Send", err)
+	}
+	ev.ID = a.ID // receivers take an id once
+	if a.Event == "" {
+		return []messaging.CloudEvent{ev}, nil
+	}
+	fact, err := factOf(a, at)
+	return []messaging.CloudEvent{ev, fact}, err
+}
+
+// Render implements alert.Renderer.
+func (c *Channel) Render(a alert.Alert) (alert.Rendered, error) {
+	events, err := c.events(a)
+	if err != nil {
+		return alert.Rendered{}, err
+	}
+	body, err := json.Marshal(events)
+	return alert.Rendered{Media: "application/cloudevents-batch+json", Body: body, Text: alert.Render(a, a.At)}, err
 }
 
 // factOf is the event that Azure lacks, in the words of Key Vault's own events: data.Id

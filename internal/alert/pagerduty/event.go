@@ -23,21 +23,27 @@ const (
 // body is the event: an alert, or, of what is no problem, a change. alert tells
 // which.
 func (c *Channel) body(a alert.Alert) (raw []byte, isAlert bool, fields []alert.Field, err error) {
+	made, a := c.words.Render(a, a.At)
+	summary, ok := made["summary"]
+	if !ok {
+		summary = alert.Head(a)
+	}
+	summary = alert.Cut(summary, maxSummary)
 	fields = alert.Shrink(alert.Fields(a, a.At), func(f []alert.Field) bool {
-		raw, err = json.Marshal(c.event(a, f))
+		raw, err = json.Marshal(c.event(a, summary, f))
 		return err != nil || len(raw) <= maxEvent
 	})
 	isAlert = a.Lifecycle != alert.Notice || a.Severity.Rank() >= risk.High.Rank()
-	raw, err = json.Marshal(c.event(a, fields))
+	raw, err = json.Marshal(c.event(a, summary, fields))
 	if !isAlert {
-		raw, err = json.Marshal(c.change(a, fields))
+		raw, err = json.Marshal(c.change(a, summary, fields))
 	}
 	return raw, isAlert, fields, err
 }
 
 // event: what is acknowledged or over goes under the key that opened it; its payload
 // is not read by the service then, and kept for whoever looks at the log.
-func (c *Channel) event(a alert.Alert, fields []alert.Field) pagerduty.V2Event {
+func (c *Channel) event(a alert.Alert, summary string, fields []alert.Field) pagerduty.V2Event {
 	e := pagerduty.V2Event{RoutingKey: c.key, Action: "trigger", DedupKey: alert.Clean(a.DedupKey, maxDedup), Client: clientName}
 	switch a.Lifecycle {
 	case alert.Resolve:
@@ -58,7 +64,7 @@ func (c *Channel) event(a alert.Alert, fields []alert.Field) pagerduty.V2Event {
 		source = "cmkguard"
 	}
 	e.Payload = &pagerduty.V2Payload{
-		Summary: alert.Cut(alert.Head(a), maxSummary), Source: source, Severity: severity(a.Severity),
+		Summary: summary, Source: source, Severity: severity(a.Severity),
 		Timestamp: a.At.UTC().Format(time.RFC3339), Component: alert.Clean(a.Vault, maxSummary), Group: alert.Clean(a.GroupKey, maxSummary),
 		Class: alert.Clean(a.Check, maxSummary), Details: table(fields),
 	}
@@ -67,7 +73,7 @@ func (c *Channel) event(a alert.Alert, fields []alert.Field) pagerduty.V2Event {
 
 // change wakes nobody. Its type in the library has a map for its details, which loses
 // their order; the service takes the same object.
-func (c *Channel) change(a alert.Alert, fields []alert.Field) any {
+func (c *Channel) change(a alert.Alert, summary string, fields []alert.Field) any {
 	var links []pagerduty.ChangeEventLink
 	for _, p := range alert.Pages(a) {
 		links = append(links, pagerduty.ChangeEventLink{Href: p.URL, Text: p.Label})
@@ -82,7 +88,7 @@ func (c *Channel) change(a alert.Alert, fields []alert.Field) any {
 		RoutingKey string                      `json:"routing_key"`
 		Payload    payload                     `json:"payload"`
 		Links      []pagerduty.ChangeEventLink `json:"links,omitempty"`
-	}{c.key, payload{alert.Cut(alert.Head(a), maxSummary), "cmkguard", a.At.UTC().Format(time.RFC3339), fields}, links}
+	}{c.key, payload{summary, "cmkguard", a.At.UTC().Format(time.RFC3339), fields}, links}
 }
 
 // table is the details as the service shows them: one row per label, in the order of

@@ -15,6 +15,7 @@ import (
 
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/post"
+	"cmkguard/internal/alert/templates"
 	"cmkguard/internal/fault"
 )
 
@@ -26,6 +27,7 @@ const (
 
 // Channel sends to one integration. It is safe for concurrent use.
 type Channel struct {
+	words         templates.Set
 	key           string
 	alerts, moves *post.Client
 }
@@ -55,6 +57,13 @@ func New(region, key string, now func() time.Time) (*Channel, error) {
 	}
 	moves, err := post.New("pagerduty.Send", base+"/v2/change/enqueue", now)
 	return &Channel{key: key, alerts: alerts, moves: moves}, err
+}
+
+// With returns the channel with templates of the policy.
+func (c *Channel) With(words templates.Set) *Channel {
+	out := *c
+	out.words = words
+	return &out
 }
 
 // Send implements alert.Channel. The alert's DedupKey is PagerDuty's: sent twice,

@@ -8,6 +8,8 @@ import (
 	"github.com/slack-go/slack"
 
 	"cmkguard/internal/alert"
+	"cmkguard/internal/alert/markup"
+	"cmkguard/internal/alert/templates"
 	"cmkguard/internal/risk"
 )
 
@@ -24,23 +26,52 @@ const (
 
 // message is the alert as a notification text and an attachment whose bar has the
 // severity's colour. What has no room is left out by importance.
-func message(a alert.Alert) (*slack.WebhookMessage, []alert.Field) {
-	head := alert.Head(a)
+func message(a alert.Alert, words templates.Set) (*slack.WebhookMessage, []alert.Field) {
+	made, a := words.Render(a, a.At)
+	head, ok := made["title"]
+	if !ok {
+		head = alert.Head(a)
+	}
 	fields := alert.Shrink(textFields(a), func(f []alert.Field) bool { return len(sections(f)) < maxBlocks-2 })
+	texts := sections(fields)
+	if text, ok := made["text"]; ok {
+		texts = chunks(text)
+	}
 	blocks := []slack.Block{slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, alert.CutRunes(head, maxHeader), false, false))}
 	if utf8.RuneCountInString(head) > maxHeader {
-		blocks = append(blocks, section("*"+escape(head)+"*")) // nothing of what is wrong is lost to the header's size
+		blocks = append(blocks, section("*"+markup.Slack(alert.CutRunes(head, maxSection/6))+"*")) // nothing of what is wrong is lost to the header's size
 	}
-	for _, s := range sections(fields) {
+	for _, s := range texts {
 		blocks = append(blocks, section(s))
 	}
 	if b := buttons(a); b != nil {
 		blocks = append(blocks, b)
 	}
 	return &slack.WebhookMessage{
-		Text:        escape(alert.CutRunes(head, maxSection/6)), // what a notification shows
+		Text:        markup.Slack(alert.CutRunes(head, maxSection/6)), // what a notification shows
 		Attachments: []slack.Attachment{{Color: colour(a), Blocks: slack.Blocks{BlockSet: blocks}}},
 	}, fields
+}
+
+// chunks are a template's text in pieces that a section holds, cut between lines where
+// there are any.
+func chunks(text string) []string {
+	var out []string
+	for text = strings.TrimSpace(text); text != "" && len(out) < maxBlocks-3; {
+		piece := []rune(text)
+		if len(piece) > maxSection {
+			piece = piece[:maxSection]
+		}
+		end := len(string(piece))
+		if at := strings.LastIndexByte(text[:end], '\n'); end < len(text) && at > 0 {
+			end = at
+		}
+		if s := strings.TrimSpace(text[:end]); s != "" {
+			out = append(out, s)
+		}
+		text = text[end:]
+	}
+	return out
 }
 
 // textFields are the lines without the pages, which are buttons.
@@ -83,11 +114,11 @@ func line(f alert.Field) string {
 		if strings.Contains(f.Line, mark) {
 			mark = "" // it would end the code
 		}
-		return fmt.Sprintf("*%s* %s\n%s%s%s\n", f.Label, escape(alert.CutRunes(f.Text, maxButton)), mark, escape(f.Line), mark)
+		return fmt.Sprintf("*%s* %s\n%s%s%s\n", f.Label, markup.Slack(alert.CutRunes(f.Text, maxButton)), mark, markup.Slack(f.Line), mark)
 	}
-	l := "*" + f.Label + "* " + escape(alert.CutRunes(f.Text, maxLine)) + "\n"
+	l := "*" + f.Label + "* " + markup.Slack(alert.CutRunes(f.Text, maxLine)) + "\n"
 	if utf8.RuneCountInString(l) > maxSection { // a text of nothing but what must be escaped
-		l = "*" + f.Label + "* " + escape(alert.CutRunes(f.Text, maxSection/6)) + "\n"
+		l = "*" + f.Label + "* " + markup.Slack(alert.CutRunes(f.Text, maxSection/6)) + "\n"
 	}
 	return l
 }
@@ -107,12 +138,6 @@ func buttons(a alert.Alert) slack.Block {
 		return nil
 	}
 	return slack.NewActionBlock("pages", out...)
-}
-
-// escape keeps text from becoming a mention or a link
-// (docs.slack.dev/messaging/formatting-message-text#escaping).
-func escape(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
 }
 
 // colour is the bar's; the severity stands in the header in words, too.

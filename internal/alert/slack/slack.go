@@ -11,6 +11,7 @@ import (
 
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/post"
+	"cmkguard/internal/alert/templates"
 	"cmkguard/internal/fault"
 )
 
@@ -18,6 +19,7 @@ const apiURL = "https://slack.com/api"
 
 // Channel sends to one place. It is safe for concurrent use.
 type Channel struct {
+	words   templates.Set
 	to      *post.Client
 	token   string // of the bot; "" for a webhook
 	channel string // of the bot
@@ -69,10 +71,17 @@ func (c *Channel) Send(ctx context.Context, a alert.Alert) (string, error) {
 }
 
 func (c *Channel) body(a alert.Alert) ([]byte, []alert.Field, error) {
-	m, fields := message(a)
+	m, fields := message(a, c.words)
 	m.Channel = c.channel
 	body, err := json.Marshal(m)
 	return body, fields, err
+}
+
+// With returns the channel with templates of the policy.
+func (c *Channel) With(words templates.Set) *Channel {
+	out := *c
+	out.words = words
+	return &out
 }
 
 // Render implements alert.Renderer.
@@ -98,7 +107,9 @@ func judge(answer []byte) (string, error) {
 		return got.Timestamp, nil
 	case strings.Contains(got.Error, "auth") || strings.Contains(got.Error, "token") || got.Error == "missing_scope" || got.Error == "account_inactive":
 		e.Kind = fault.Denied
-	case strings.HasSuffix(got.Error, "ratelimited") || got.Error == "internal_error" || got.Error == "fatal_error" || got.Error == "service_unavailable":
+	case strings.HasSuffix(got.Error, "ratelimited"):
+		e.Kind, e.Code = fault.Transient, alert.CodeRate
+	case got.Error == "internal_error" || got.Error == "fatal_error" || got.Error == "service_unavailable":
 		e.Kind = fault.Transient
 	}
 	return "", e

@@ -3,11 +3,13 @@ package teams
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
+	"slices"
 
 	"github.com/atc0005/go-teams-notify/v2/adaptivecard"
 
 	"cmkguard/internal/alert"
+	"cmkguard/internal/alert/markup"
+	"cmkguard/internal/alert/templates"
 	"cmkguard/internal/risk"
 )
 
@@ -25,15 +27,20 @@ const maxActions = 6
 const fixed = "fixed-width"
 
 // card is the message; what has no room is left out by importance.
-func card(a alert.Alert) (body []byte, fields []alert.Field, err error) {
+func card(a alert.Alert, words templates.Set) (body []byte, fields []alert.Field, err error) {
+	made, a := words.Render(a, a.At)
 	fields = alert.Shrink(textFields(a), func(f []alert.Field) bool {
-		body, err = cardOf(a, f)
+		body, err = cardOf(a, f, made)
 		return err != nil || len(body) <= maxCard
 	})
+	if err == nil && len(body) > maxCard && made["text"] != "" { // a template's text has no parts to leave out
+		a.Notes = append(slices.Clone(a.Notes), "the policy's template teams.text made more than a card holds, so this is the built-in text")
+		return card(a, nil)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	body, err = cardOf(a, fields)
+	body, err = cardOf(a, fields, made)
 	return body, fields, err
 }
 
@@ -48,10 +55,17 @@ func textFields(a alert.Alert) []alert.Field {
 	return out
 }
 
-func cardOf(a alert.Alert, fields []alert.Field) ([]byte, error) {
-	title := adaptivecard.NewTitleTextBlock(escape(alert.Head(a)), true)
+func cardOf(a alert.Alert, fields []alert.Field, made map[string]string) ([]byte, error) {
+	head, ok := made["title"]
+	if !ok {
+		head = markup.Card(alert.Head(a))
+	}
+	title := adaptivecard.NewTitleTextBlock(head, true)
 	title.Color = colour(a)
 	elements := []adaptivecard.Element{title}
+	if text, ok := made["text"]; ok {
+		elements, fields = append(elements, adaptivecard.NewTextBlock(text, true)), nil
+	}
 	for len(fields) > 0 {
 		block, rest, err := next(fields)
 		if err != nil {
@@ -94,25 +108,19 @@ func cardOf(a alert.Alert, fields []alert.Field) ([]byte, error) {
 // which stands alone and in a fixed width, so that it can be copied.
 func next(fields []alert.Field) (block []adaptivecard.Element, rest []alert.Field, err error) {
 	if f := fields[0]; f.Line != "" {
-		does := adaptivecard.NewTextBlock("**"+f.Label+"** "+escape(f.Text), true)
-		line := adaptivecard.NewTextBlock(escape(f.Line), true)
+		does := adaptivecard.NewTextBlock("**"+f.Label+"** "+markup.Card(f.Text), true)
+		line := adaptivecard.NewTextBlock(markup.Card(f.Line), true)
 		line.ID, line.Spacing = fixed, adaptivecard.SpacingSmall
 		return []adaptivecard.Element{does, line}, fields[1:], nil
 	}
 	facts := adaptivecard.NewFactSet()
 	for len(fields) > 0 && fields[0].Line == "" {
-		if err := facts.AddFact(adaptivecard.Fact{Title: fields[0].Label, Value: escape(fields[0].Text)}); err != nil {
+		if err := facts.AddFact(adaptivecard.Fact{Title: fields[0].Label, Value: markup.Card(fields[0].Text)}); err != nil {
 			return nil, nil, err
 		}
 		fields = fields[1:]
 	}
 	return []adaptivecard.Element{adaptivecard.Element(facts)}, fields, nil
-}
-
-// escape keeps text from becoming a link or a style: cards read a part of
-// Markdown (learn.microsoft.com adaptive-cards/authoring-cards/text-features).
-func escape(s string) string {
-	return strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`, "(", `\(`, ")", `\)`, "*", `\*`, "_", `\_`, "`", "\\`", "~", `\~`, "<", "&lt;").Replace(s)
 }
 
 // colour is the title's; the severity stands there in words, too.

@@ -31,7 +31,10 @@ type Channel struct {
 	now    func() time.Time
 }
 
-var _ alert.Channel = (*Channel)(nil)
+var (
+	_ alert.Channel  = (*Channel)(nil)
+	_ alert.Renderer = (*Channel)(nil)
+)
 
 // New returns a Channel. secret is base64 of at least 24 bytes, with or without
 // the prefix whsec_. The URL must be https; plain http only to this machine.
@@ -100,4 +103,10 @@ func (c *Channel) request(a alert.Alert) ([]byte, http.Header, error) {
 	h.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
 	h.Set(standardwebhooks.HeaderWebhookSignature, sig)
 	return body, h, nil
+}
+
+// Render implements alert.Renderer.
+func (c *Channel) Render(a alert.Alert) (alert.Rendered, error) {
+	body, header, err := c.request(a)
+	return alert.Rendered{Media: header.Get("Content-Type"), Body: body, Text: alert.Render(a, a.At)}, err
 }
