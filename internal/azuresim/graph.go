@@ -48,7 +48,7 @@ func (s *Sim) serveGraph(w http.ResponseWriter, r *http.Request, c *Caller) {
 		return
 	}
 	kql, err := parseKQL(q.Query)
-	rows, known := s.graphTables()[tableOf(kql)]
+	rows, known := s.graphTables(tableOf(kql))[tableOf(kql)]
 	if err != nil || !known {
 		graphInvalid(q.Query, err).write(w)
 		return

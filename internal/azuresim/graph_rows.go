@@ -18,12 +18,12 @@ type graphSnapshot struct {
 	text   []byte // the tables' JSON, to see whether anything changed
 }
 
-// graphTables returns the tables that a query sees now: the present, or with
+// graphTables returns the tables that a query of one sees now: the present, or with
 // Options.GraphLag the newest that is old enough ([doc]: change notifications
 // and regular scans, no promise of freshness).
-func (s *Sim) graphTables() map[string][]kqlRow {
+func (s *Sim) graphTables(table string) map[string][]kqlRow {
 	if s.o.GraphLag <= 0 {
-		return s.liveTables()
+		return s.liveTables(table)
 	}
 	limit := s.clock.Now().Add(-s.o.GraphLag)
 	shown := s.graphPast[0]
@@ -43,7 +43,7 @@ func (s *Sim) rememberGraph() {
 	if s.o.GraphLag <= 0 {
 		return
 	}
-	tables := s.liveTables()
+	tables := s.liveTables("")
 	text, err := json.Marshal(tables)
 	if n := len(s.graphPast); err != nil || n > 0 && bytes.Equal(text, s.graphPast[n-1].text) {
 		return
@@ -52,15 +52,15 @@ func (s *Sim) rememberGraph() {
 }
 
 // liveTables builds the tables from the world. databases are not indexed, keys
-// are data plane, deny assignments are not in authorizationresources ([doc]).
-func (s *Sim) liveTables() map[string][]kqlRow {
+// are data plane, deny assignments are not in authorizationresources ([doc]). What
+// a query of one table does not need is left out; "" is for all.
+func (s *Sim) liveTables(table string) map[string][]kqlRow {
 	var resources, authorization []kqlRow
-	for _, typ := range []string{azureid.TypeRedisEnterprise, azureid.TypeVault, azureid.TypeIdentity} {
-		for _, body := range s.bodies(typ) {
-			if id, _ := body["id"].(string); !s.documents.hidden[strings.ToLower(id)] {
-				resources = append(resources, graphRow(body, s.o.TenantID))
-			}
-		}
+	if table == "resources" {
+		return s.graphDocuments(map[string][]kqlRow{"resources": s.resourceRows(), "authorizationresources": nil})
+	}
+	if table == "" {
+		resources = s.resourceRows()
 	}
 	resources = append(resources, s.topicRows()...)
 	for _, a := range s.assignments {
@@ -70,6 +70,17 @@ func (s *Sim) liveTables() map[string][]kqlRow {
 		authorization = append(authorization, graphRow(definitionBody(s.roles[id]), s.o.TenantID))
 	}
 	return s.graphDocuments(map[string][]kqlRow{"resources": resources, "authorizationresources": authorization})
+}
+
+func (s *Sim) resourceRows() (rows []kqlRow) {
+	for _, typ := range []string{azureid.TypeRedisEnterprise, azureid.TypeVault, azureid.TypeIdentity} {
+		for _, body := range s.bodies(typ) {
+			if id, _ := body["id"].(string); !s.documents.hidden[strings.ToLower(id)] {
+				rows = append(rows, graphRow(body, s.o.TenantID))
+			}
+		}
+	}
+	return rows
 }
 
 // graphRow is a resource as Resource Graph indexes it: the body with the

@@ -141,7 +141,7 @@ func TestAKeysLifeThroughTheSDK(t *testing.T) {
 	if e.event("Microsoft.KeyVault.KeyNewVersionCreated") == nil {
 		t.Error("no event of the new version")
 	}
-	for _, name := range []string{"KeyCreate", "KeyUpdate", "KeyImport", "KeyUpdateRotationPolicy", "KeyDelete", "KeyPurge", "KeyRecover"} {
+	for _, name := range []string{"KeyCreate", "KeyUpdate", "KeyImport", "KeyRotationPolicySet", "KeyDelete", "KeyPurge", "KeyRecover"} {
 		if !strings.Contains(strings.Join(e.operations(), " ")+" ", name+" ") {
 			t.Errorf("%s is not in the log: %v", name, e.operations())
 		}

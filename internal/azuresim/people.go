@@ -54,3 +54,17 @@ func (s *Sim) RemoveCluster(id azureid.Resource) {
 		s.emitResource("ResourceDeleteSuccess", "Microsoft.Cache/redisEnterprise/delete", id.String(), person)
 	})
 }
+
+// CreateVersion makes a new version of a key as a person would, and returns it.
+func (s *Sim) CreateVersion(k azureid.Key, o KeyOptions) azureid.Key {
+	s.personal("KeyCreate", k, func(v *Vault, key *Key) { k = k.At(s.addVersion(v, key, o).ID) })
+	return k
+}
+
+// Grant assigns the role to the principal as a person would.
+func (s *Sim) Grant(scope, roleID, principalID string) {
+	s.act(func() {
+		s.assign(scope, roleID, principalID, s.clock.Now())
+		s.emitResource("ResourceWriteSuccess", "Microsoft.Authorization/roleAssignments/write", s.assignments[len(s.assignments)-1].ID, person)
+	})
+}

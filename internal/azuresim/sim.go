@@ -244,9 +244,13 @@ func (s *Sim) AddCaller(c Caller) {
 func (s *Sim) Assign(scope, roleID, principalID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.assign(scope, roleID, principalID, s.clock.Now().Add(-90*24*time.Hour))
+}
+
+func (s *Sim) assign(scope, roleID, principalID string, at time.Time) {
 	s.assignments = append(s.assignments, RoleAssignment{
 		ID:    scope + "/providers/Microsoft.Authorization/roleAssignments/" + s.guid(),
-		Scope: scope, RoleID: roleID, PrincipalID: principalID, Type: "ServicePrincipal", CreatedOn: s.clock.Now().Add(-90 * 24 * time.Hour),
+		Scope: scope, RoleID: roleID, PrincipalID: principalID, Type: "ServicePrincipal", CreatedOn: at,
 	})
 }
 
