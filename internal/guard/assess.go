@@ -46,6 +46,7 @@ type picture struct {
 // keyPicture is what is known of one key across the clusters that use it.
 type keyPicture struct {
 	facts plan.Facts
+	since time.Time // the first look at the key; zero: this one
 }
 
 // assess judges everything that the signal's subject touches and commits, one
@@ -169,8 +170,12 @@ func (g *Guard) addKeys(ctx context.Context, run Survey, p *picture) error {
 		if err != nil {
 			return err
 		}
-		p.keys[k.ID()] = keyPicture{facts: facts}
-		p.addProvenance(facts)
+		since, err := g.watchedSince(ctx, k)
+		if err != nil {
+			return err
+		}
+		p.keys[k.ID()] = keyPicture{facts: facts, since: since}
+		p.addProvenance(p.keys[k.ID()])
 	}
 	return nil
 }
@@ -281,9 +286,11 @@ func keyPartition(k azureid.Key) string {
 
 // addProvenance judges who made the newest version (CMK-067). A version of
 // unknown origin that not every consumer uses yet is critical: it is nobody's
-// recorded intent, and managed caches adopt it by themselves. Once all use it,
-// nothing is claimed: that would call a stranger's version good.
-func (p *picture) addProvenance(f plan.Facts) {
+// recorded intent, and managed caches adopt it by themselves. Of one that all use
+// and that was there before us nothing is claimed: that would call a stranger's
+// version good.
+func (p *picture) addProvenance(k keyPicture) {
+	f := k.facts
 	newest, ok := wiring.Newest(f.Versions.Value)
 	if !ok || len(f.Versions.Value) < 2 {
 		return
@@ -299,7 +306,7 @@ func (p *picture) addProvenance(f plan.Facts) {
 	switch {
 	case origin != plan.OriginUnknown:
 		v.Answer = risk.OK
-	case everyoneUses(f.Consumers.Clusters, newest.Key):
+	case everyoneUses(f.Consumers.Clusters, newest.Key) && !k.madeUnderOurEyes(newest.Created):
 		return
 	default:
 		v.Answer = risk.Broken

@@ -33,6 +33,7 @@ func (g *Guard) bringUpToDate(ctx context.Context, p *picture, subject event.Sub
 	if subject.Kind == event.SubjectCluster {
 		g.noteCluster(p, subject, b)
 	}
+	p.noteWatched(subject, b)
 	doing, err := g.planAll(ctx, p, subject, partition, b)
 	if err != nil {
 		return err
