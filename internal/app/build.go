@@ -71,7 +71,7 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 		Alerts: alert.NewDispatcher(b.State, rec, meter.Channels(channels), now, jitter).Under(alertRules(pol, b.State, now)),
 		Seal:   seal,
 		Now:    now, NewID: uuid.NewString,
-		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL, Refresh: refresher(channels, log), Watch: guard.Watch{Beats: true},
+		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL, Refresh: refresher(channels, log), Ourselves: ourselves(s), Watch: guard.Watch{Beats: true},
 		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
 	}
 	problems = appendProblem(append(problems, more...), heartbeatOf(g, pol, p.Env, meter))
@@ -97,6 +97,16 @@ func newWorld(g *guard.Guard, meter *metric.Meter, profile cloud.Profile, b stor
 	}
 	w.prover, w.noProof = prover(profile, s)
 	return w
+}
+
+// ourselves are the client ids that logs name us by.
+func ourselves(s Settings) (ids []string) {
+	for _, id := range []string{s.Observer, s.Remediator} {
+		if id != "" {
+			ids = append(ids, strings.ToLower(id))
+		}
+	}
+	return ids
 }
 
 func appendProblem(problems []string, problem string) []string {

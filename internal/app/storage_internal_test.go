@@ -25,3 +25,11 @@ func FuzzParseConnection(f *testing.F) {
 		}
 	})
 }
+
+func TestLogsNameUsByOurClientIDs(t *testing.T) {
+	t.Parallel()
+	got := strings.Join(ourselves(Settings{Observer: "AAAA-1", Remediator: "bbbb-2"}), " ")
+	if got != "aaaa-1 bbbb-2" || len(ourselves(Settings{})) != 0 {
+		t.Errorf("%q", got)
+	}
+}

@@ -85,6 +85,7 @@ type Guard struct {
 	Effects   *remedy.Runner
 	Repairs   map[string]RepairMaker // by the kind of step; what is not here is not done
 	PublicURL string                 // base of links in alerts; "": no links
+	Ourselves []string               // client ids of our own identities: what logs say that they were refused, we know
 	People    approval.Seal          // seals what people decide
 	// Refresh sends again, after each sweep, what is open at receivers of alerts that
 	// take silence for the end; nil: there are none.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"cmkguard/internal/canonical"
@@ -67,6 +68,10 @@ func (g *Guard) takeLogs(ctx context.Context, source string, messages [][]byte, 
 
 // takeRecord takes in the signal of one record of the message raw, and counts it.
 func (g *Guard) takeRecord(ctx context.Context, source string, s event.Signal, raw []byte, k keeper, t *Taken) error {
+	if g.ownRefusal(s) {
+		t.Dropped++
+		return nil
+	}
 	folded, err := g.takeFrugally(ctx, s)
 	switch {
 	case fault.Is(err, fault.Invalid): // it can be stored today as little as tomorrow
@@ -80,6 +85,13 @@ func (g *Guard) takeRecord(ctx context.Context, source string, s event.Signal, r
 		t.Folded++
 	}
 	return nil
+}
+
+// ownRefusal reports whether the record tells of a read of ours that was refused or
+// found nothing. The look that made it has seen that, and to look again for it would
+// make the next record: a deleted key would be looked at for ever.
+func (g *Guard) ownRefusal(s event.Signal) bool {
+	return s.Kind == event.UseFailed && s.Claim != nil && s.Claim.Actor.AppID != "" && slices.Contains(g.Ourselves, s.Claim.Actor.AppID)
 }
 
 // maxTogether is how much of rejected records goes into one row.
