@@ -97,7 +97,7 @@ var edges = map[string]string{
 	"internal/heartbeat":                    "internal/fault",
 	"internal/impact":                       "internal/azureid internal/risk internal/wiring",
 	"internal/redact":                       "",
-	"internal/self":                         "internal/event internal/risk",
+	"internal/self":                         "internal/event internal/risk internal/wiring",
 	"internal/store":                        "internal/fault",
 	"internal/store/azstore":                "internal/azure/azfault internal/fault internal/store",
 	"internal/store/azurite":                "internal/store/azstore",

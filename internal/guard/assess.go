@@ -224,17 +224,23 @@ func (g *Guard) judge(p *picture, w wiring.Wiring) {
 		if v.Subject.ID == "" {
 			continue
 		}
-		list := p.verdicts[v.Subject]
-		at := slices.IndexFunc(list, func(o risk.Verdict) bool { return o.Check == v.Check })
-		switch {
-		case at < 0:
-			p.verdicts[v.Subject] = append(list, v)
-		case worse(v, list[at]):
-			list[at] = v
-		}
+		p.add(v)
 		if w.Cluster.OK() && !slices.ContainsFunc(p.impact[v.Subject], func(c wiring.Cluster) bool { return c.ID.Equal(w.ID) }) {
 			p.impact[v.Subject] = append(p.impact[v.Subject], w.Cluster.Value)
 		}
+	}
+	g.judgeReads(p, w)
+}
+
+// add takes a verdict in; of two about the same the worse stays.
+func (p *picture) add(v risk.Verdict) {
+	list := p.verdicts[v.Subject]
+	at := slices.IndexFunc(list, func(o risk.Verdict) bool { return o.Check == v.Check })
+	switch {
+	case at < 0:
+		p.verdicts[v.Subject] = append(list, v)
+	case worse(v, list[at]):
+		list[at] = v
 	}
 }
 

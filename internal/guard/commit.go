@@ -99,7 +99,7 @@ func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, 
 	if change == incident.None {
 		return nil
 	}
-	if a, ok := g.incidentAlert(p, next, change); ok {
+	if a, ok := g.incidentAlert(p, next, change); ok && !unheardOf(prev, change) {
 		a.Next = append(a.Next, d.next...)
 		a.Commands, a.Links = append(d.commands, a.Commands...), append(a.Links, d.links...)
 		a.DryRun = d.dryRun && next.State == incident.Open
@@ -110,6 +110,12 @@ func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, 
 	b.ops = append(b.ops, putOp(incident.RowKey(v.Check), encode(next), row.ETag))
 	b.entries = append(b.entries, entryFor(p.signal, next, change))
 	return nil
+}
+
+// unheardOf reports whether it is the end of what nobody was told: a question that
+// was open for a while.
+func unheardOf(prev *incident.Incident, change incident.Change) bool {
+	return change == incident.Cleared && prev.State == incident.Uncertain && len(prev.Told) == 0
 }
 
 func putOp(key string, value []byte, etag string) store.Op {

@@ -33,6 +33,8 @@ type Survey interface {
 	// Ears adds what would tell us of the wiring's vault; topic is the system topic
 	// that it should have, or zero.
 	Ears(ctx context.Context, w wiring.Wiring, topic azureid.Resource) wiring.Wiring
+	// Sights says for each watched subscription whether all of it can be seen.
+	Sights(ctx context.Context) []wiring.Sight
 	Reach
 }
 

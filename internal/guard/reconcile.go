@@ -32,8 +32,9 @@ func (g *Guard) reconcile(ctx context.Context) error {
 	if ok && json.Unmarshal(row.Value, &next) == nil && g.Now().Before(next) {
 		return nil
 	}
-	clusters, complete, why := g.Survey().Keyed(ctx)
-	if err := errors.Join(g.lookAtAll(ctx, clusters), g.watchAround(ctx)); err != nil {
+	run := g.Survey()
+	clusters, complete, why := run.Keyed(ctx)
+	if err := errors.Join(g.lookAtAll(ctx, clusters), g.watchAround(ctx, run)); err != nil {
 		return err
 	}
 	// After the messages: a crash in between costs looks, never leaves them out.

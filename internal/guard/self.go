@@ -102,14 +102,18 @@ func (g *Guard) watchSelf(ctx context.Context, load self.Load) error {
 
 // watchAround is the look at ourselves that goes with each reconcile: at what costs
 // calls. What it could not read is among its verdicts; an error is the record's.
-func (g *Guard) watchAround(ctx context.Context) error {
+func (g *Guard) watchAround(ctx context.Context, run Survey) error {
 	if !g.Watch.Beats {
 		return nil
 	}
-	verdicts := []risk.Verdict{self.JudgeKept(g.countKept(ctx), g.Policy.Limits.KeptInput)}
+	verdicts, err := g.judgeSights(ctx, run)
+	if err != nil {
+		return err
+	}
+	verdicts = append(verdicts, self.JudgeKept(g.countKept(ctx), g.Policy.Limits.KeptInput))
 	if g.Watch.DeadLetters != nil {
 		verdicts = append(verdicts, self.JudgeDeadLetters(g.countDeadLetters(ctx), g.Policy.Limits.DeadLetters))
 	}
-	_, err := g.applySelf(ctx, verdicts...)
+	_, err = g.applySelf(ctx, verdicts...)
 	return err
 }

@@ -21,6 +21,8 @@ import (
 const (
 	DeadLetter = "SELF-002"
 	Kept       = "SELF-003"
+	Sight      = "SELF-004"
+	Reads      = "SELF-005"
 	Sweeps     = "SELF-007"
 	Backlog    = "SELF-008"
 	Settings   = "SELF-011"
@@ -48,6 +50,18 @@ func Catalogue() []Check {
 			Kept, "What could not be handled is looked at", risk.Medium,
 			"input that nobody could read is kept and waits for a person; what it told of is known only if a sweep has found it since",
 			"See what is kept and why: `cmkguard poison list`. Mend its sender, then replay or drop each.",
+		},
+		{
+			Sight, "Every cluster of the subscription can be seen", risk.High,
+			"clusters may be hidden from us: nobody looks after their keys, and rotations count consumers that are not all",
+			"Give the observer identity Reader, or the role of infra/access.bicep, on the whole subscription again. If the subscription was ended on " +
+				"purpose, take it out of CMKGUARD_SUBSCRIPTIONS.",
+		},
+		{
+			Reads, "What is watched may be read", risk.High,
+			"what stands behind the refused read can break and nobody is told",
+			"Give the observer identity back what the refused read needs (infra/access.bicep; in a vault with access policies: get, list and " +
+				"getrotationpolicy), or let it through the vault's firewall.",
 		},
 		{
 			Sweeps, "The sweep runs", risk.Critical,

@@ -9,8 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"cmkguard/internal/azureid"
+	"cmkguard/internal/event"
 	"cmkguard/internal/risk"
+	"cmkguard/internal/risk/risktest"
 	"cmkguard/internal/self"
+	"cmkguard/internal/wiring"
 )
 
 var now = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
@@ -119,5 +123,43 @@ func TestCounts(t *testing.T) {
 				t.Errorf("%s: %+v", name, v)
 			}
 		}
+	}
+}
+
+func TestReads(t *testing.T) {
+	t.Parallel()
+	refused := func(call string) string { return "arm: AuthorizationFailed: HTTP 403: " + call }
+	for name, c := range map[string]struct {
+		change       func(*wiring.Wiring)
+		cluster, key risk.Answer
+	}{
+		"all read": {func(*wiring.Wiring) {}, risk.OK, risk.OK},
+		"identity refused": {func(w *wiring.Wiring) {
+			w.Identity = wiring.Failed[wiring.Identity]("arm GET id", now, refused("x"))
+		}, risk.Broken, risk.OK},
+		"denies refused": {func(w *wiring.Wiring) {
+			w.Denies = wiring.Failed[[]wiring.DenyAssignment]("arm GET denies", now, refused("x"))
+		}, risk.OK, risk.Broken},
+		"versions throttled": {func(w *wiring.Wiring) {
+			w.Versions = wiring.Failed[[]wiring.KeyVersion]("kv", now, "kv: Throttled: HTTP 429")
+		}, risk.Unknown, risk.Unknown},
+		"one refused, one throttled": {func(w *wiring.Wiring) {
+			w.Versions = wiring.Failed[[]wiring.KeyVersion]("kv", now, "kv: Throttled: HTTP 429")
+			w.Rotation = wiring.Failed[wiring.RotationPolicy]("kv GET rotationpolicy", now, "kv: Unauthorized: HTTP 401")
+		}, risk.Unknown, risk.Broken},
+		"not there": {func(w *wiring.Wiring) {
+			w.Versions = wiring.NotThere[[]wiring.KeyVersion]("kv", now, "HTTP 404")
+		}, risk.OK, risk.OK},
+	} {
+		w := risktest.Healthy(now)
+		c.change(&w)
+		vs := self.JudgeReads(w)
+		if len(vs) != 2 || vs[0].Answer != c.cluster || vs[1].Answer != c.key || vs[0].Subject.Kind != event.SubjectCluster || vs[1].Subject.ID != w.Key().ID() {
+			t.Errorf("%s: %+v", name, vs)
+		}
+	}
+	blind := wiring.Wiring{ID: azureid.MustResource(risktest.ClusterID), Cluster: wiring.Failed[wiring.Cluster]("arm GET cluster", now, refused("x"))}
+	if vs := self.JudgeReads(blind); len(vs) != 1 || vs[0].Answer != risk.Broken || !strings.Contains(vs[0].Why, "arm GET cluster") {
+		t.Errorf("of a cluster that refuses, its key is not known: %+v", vs)
 	}
 }

@@ -1,7 +1,7 @@
 // Package graph finds things by Azure Resource Graph: which clusters there
 // are, which key each names, which vault a host belongs to. Resource Graph is
 // eventually consistent and leaves out, without a word, what the caller may
-// not read: what it says is where to look, and Visible tells whether what it
+// not read: what it says is where to look, and Sight tells whether what it
 // does not say means anything.
 package graph
 

@@ -131,21 +131,24 @@ func TestVaultByHost(t *testing.T) {
 	}
 }
 
-func TestVisible(t *testing.T) {
+func TestSight(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		sub         int
 		permissions string
-		want        bool
+		lack        string // what may hide clusters
+		untold      bool   // it could not be told
 	}{
-		"reader":         {200, `[{"actions":["*/read"],"notActions":[]}]`, true},
-		"exact":          {200, `[{"actions":["microsoft.cache/redisenterprise/read"],"notActions":[]}]`, true},
-		"second block":   {200, `[{"actions":["*"],"notActions":["Microsoft.Cache/*"]},{"actions":["Microsoft.Cache/*/read"]}]`, true},
-		"taken away":     {200, `[{"actions":["*"],"notActions":["Microsoft.Cache/*"]}]`, false},
-		"others only":    {200, `[{"actions":["Microsoft.Cache/redis/read","*/write"],"notActions":[]}]`, false},
-		"none":           {200, `[]`, false},
-		"not answering":  {404, `[{"actions":["*"]}]`, false},
-		"not verifiable": {200, `nonsense`, false},
+		"reader":         {200, `[{"actions":["*/read"],"notActions":[]}]`, "", false},
+		"exact":          {200, `[{"actions":["microsoft.cache/redisenterprise/read"],"notActions":[]}]`, "", false},
+		"second block":   {200, `[{"actions":["*"],"notActions":["Microsoft.Cache/*"]},{"actions":["Microsoft.Cache/*/read"]}]`, "", false},
+		"taken away":     {200, `[{"actions":["*"],"notActions":["Microsoft.Cache/*"]}]`, "do not hold Microsoft.Cache/redisEnterprise/read", false},
+		"others only":    {200, `[{"actions":["Microsoft.Cache/redis/read","*/write"],"notActions":[]}]`, "do not hold", false},
+		"none":           {200, `[]`, "do not hold", false},
+		"not there":      {404, `[{"actions":["*"]}]`, "it could not be read", false},
+		"refused":        {403, `[{"actions":["*"]}]`, "HTTP 403", false},
+		"throttled":      {429, `[{"actions":["*"]}]`, "", true},
+		"not verifiable": {200, `nonsense`, "", true},
 	} {
 		c, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasSuffix(r.URL.Path, "/permissions") {
@@ -154,9 +157,9 @@ func TestVisible(t *testing.T) {
 			}
 			azuretest.JSON(w, tc.sub, `{"state":"Enabled"}`)
 		})
-		got, why := c.Visible(context.Background(), []string{sub})
-		if got != tc.want || got == (why != "") {
-			t.Errorf("%s: %v %q", name, got, why)
+		lack, err := c.Sight(context.Background(), sub)
+		if (err != nil) != tc.untold || (lack != "") != (tc.lack != "") || !strings.Contains(lack, tc.lack) {
+			t.Errorf("%s: %q %v", name, lack, err)
 		}
 	}
 }

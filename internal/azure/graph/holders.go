@@ -77,6 +77,9 @@ func (r Rights) Hold(action string) bool { return allowed(r.blocks, action) }
 // Rights reads our own permissions in the subscription, or says why it cannot:
 // without the right to read something, rows that are missing prove nothing.
 func (c *Client) Rights(ctx context.Context, subscription string) (r Rights, why string) {
-	blocks, why := c.permissions(ctx, subscription)
-	return Rights{blocks}, why
+	blocks, err := c.permissions(ctx, subscription)
+	if err != nil {
+		return r, "our permissions could not be read: " + err.Error()
+	}
+	return Rights{blocks}, ""
 }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,48 +22,43 @@ type permission struct {
 	NotActions []string `json:"notActions"`
 }
 
-// Visible reports whether every cluster of the subscriptions is one that the
-// caller can see: each subscription answers, and the caller's own permissions
-// there hold Microsoft.Cache/redisEnterprise/read. When that cannot be
-// verified the answer is false, with the reason: then a list that lacks
-// something proves nothing.
-func (c *Client) Visible(ctx context.Context, subscriptions []string) (complete bool, why string) {
-	if len(subscriptions) == 0 {
-		return false, "no subscription is configured"
-	}
-	for _, s := range subscriptions {
-		if why := c.visible(ctx, s); why != "" {
-			return false, "subscription " + s + ": " + why
-		}
-	}
-	return true, ""
-}
-
-// visible returns why the subscription's clusters may be hidden, or "".
-func (c *Client) visible(ctx context.Context, subscription string) string {
+// Sight reports what may hide clusters of the subscription from us: that it does
+// not answer us, that it is not enabled, that our own permissions do not hold
+// Microsoft.Cache/redisEnterprise/read there. lack is that in words, "" if nothing
+// does; then a list that lacks something proves that it is not there. An error
+// says that it could not be told: asking again may help.
+func (c *Client) Sight(ctx context.Context, subscription string) (lack string, err error) {
 	base := "/subscriptions/" + url.PathEscape(subscription)
 	var sub struct {
 		State string `json:"state"`
 	}
 	if err := c.get(ctx, base+"?api-version=2022-12-01", &sub); err != nil {
-		return "it could not be read: " + err.Error()
+		return refused("it could not be read: ", err)
 	}
 	if sub.State != "" && !strings.EqualFold(sub.State, "Enabled") {
-		return "its state is " + sub.State
+		return "its state is " + sub.State, nil
 	}
-	all, why := c.permissions(ctx, subscription)
+	all, err := c.permissions(ctx, subscription)
 	switch {
-	case why != "":
-		return why
+	case err != nil:
+		return refused("our permissions could not be read: ", err)
 	case !allowed(all, readAction):
-		return "our permissions do not hold " + readAction
+		return "our permissions do not hold " + readAction, nil
 	}
-	return ""
+	return "", nil
 }
 
-// permissions lists our own permissions in the subscription, or says why it
-// cannot.
-func (c *Client) permissions(ctx context.Context, subscription string) (all []permission, why string) {
+// refused tells a clear no, which is a lack (403; and 404, which is how a
+// subscription that we may not see answers), from what may pass.
+func refused(what string, err error) (lack string, _ error) {
+	if fault.Is(err, fault.Denied) || fault.Is(err, fault.Invalid) {
+		return what + err.Error(), nil
+	}
+	return "", fmt.Errorf("%s%w", what, err)
+}
+
+// permissions lists our own permissions in the subscription.
+func (c *Client) permissions(ctx context.Context, subscription string) (all []permission, err error) {
 	next := "/subscriptions/" + url.PathEscape(subscription) + "/providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
 	for page := 0; next != ""; page++ {
 		var answer struct {
@@ -70,14 +66,14 @@ func (c *Client) permissions(ctx context.Context, subscription string) (all []pe
 			NextLink string       `json:"nextLink"`
 		}
 		if page == maxPages {
-			return nil, "the list of our permissions does not end"
+			return nil, fault.New(fault.Invalid, "arm.permissions", "the list of our permissions does not end")
 		}
 		if err := c.get(ctx, next, &answer); err != nil {
-			return nil, "our permissions could not be read: " + err.Error()
+			return nil, err
 		}
 		all, next = append(all, answer.Value...), answer.NextLink
 	}
-	return all, ""
+	return all, nil
 }
 
 // get reads one document of Resource Manager; ref is a path or a full URL.

@@ -34,9 +34,50 @@ func (r *Run) all(ctx context.Context) found {
 				f.sharers[row.Key.Base().ID()]++
 			}
 		}
-		f.complete, f.why = r.src.Map.Visible(ctx, r.subscriptions)
+		f.complete, f.why = r.visible(ctx)
 		return f
 	})
+}
+
+// visible reports whether every cluster of the subscriptions is one that we can
+// see, or why that is not so or not known.
+func (r *Run) visible(ctx context.Context) (complete bool, why string) {
+	if len(r.subscriptions) == 0 {
+		return false, "no subscription is configured"
+	}
+	for _, s := range r.subscriptions {
+		if one := r.sight(ctx, s); !one.Whole() {
+			return false, "subscription " + s + ": " + one.Lack + one.Why
+		}
+	}
+	return true, ""
+}
+
+func (r *Run) sight(ctx context.Context, subscription string) wiring.Sight {
+	return r.sights.once(subscription, func() wiring.Sight {
+		out := wiring.Sight{Subscription: subscription, At: r.now().UTC(), Call: "arm GET subscription " + subscription + " and our permissions in it"}
+		lack, err := r.src.Map.Sight(ctx, subscription)
+		if out.Lack = lack; err != nil {
+			out.Why = err.Error()
+		}
+		return out
+	})
+}
+
+// Sights says, for each watched subscription, whether its clusters could all be
+// seen, and how many were. It costs two calls per subscription, once in a run.
+func (r *Run) Sights(ctx context.Context) []wiring.Sight {
+	count := map[string]int{}
+	for _, row := range r.all(ctx).rows {
+		count[strings.ToLower(row.ID.Subscription())]++
+	}
+	out := make([]wiring.Sight, 0, len(r.subscriptions))
+	for _, s := range r.subscriptions {
+		one := r.sight(ctx, s)
+		one.Clusters = count[strings.ToLower(s)]
+		out = append(out, one)
+	}
+	return out
 }
 
 // All lists the ids of every cluster that can be seen; complete as in

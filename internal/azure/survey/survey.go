@@ -48,7 +48,8 @@ type Grants interface {
 type Map interface {
 	Clusters(ctx context.Context, subscriptions []string) ([]graph.Row, error)
 	VaultByHost(ctx context.Context, subscriptions []string, host string) (azureid.Resource, bool, error)
-	Visible(ctx context.Context, subscriptions []string) (complete bool, why string)
+	// Sight says what may hide clusters of a subscription; an error: it could not be told.
+	Sight(ctx context.Context, subscription string) (lack string, err error)
 }
 
 // Sources are what a survey reads from; all but Around and Rows are required.
@@ -94,6 +95,7 @@ type Run struct {
 	denies      memo[wiring.Fact[[]wiring.DenyAssignment]]
 	found       memo[found]
 	rights      memo[rights]
+	sights      memo[wiring.Sight]
 	around      around
 	lists       lists
 }
