@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
@@ -148,6 +149,7 @@ func connect(g *guard.Guard, profile cloud.Profile, s Settings, now func() time.
 		return err
 	}
 	g.Survey = func() guard.Survey { return sv.Run() }
+	g.Watch.Remediator = owner{profile, remediator}
 	if g.Vault, err = vault.New(profile, remediator, now); err != nil {
 		return err
 	}
@@ -156,6 +158,17 @@ func connect(g *guard.Guard, profile cloud.Profile, s Settings, now func() time.
 	}
 	g.Repairs, err = repairsAs(profile, remediator, now)
 	return err
+}
+
+// owner tells whose tokens a credential gives.
+type owner struct {
+	profile cloud.Profile
+	cred    azcore.TokenCredential
+}
+
+// Principal implements guard.Identity.
+func (o owner) Principal(ctx context.Context) (string, error) {
+	return o.profile.ObjectID(ctx, o.cred)
 }
 
 // jitter is a random number in [0, 1).

@@ -261,7 +261,7 @@ func denyBody(d DenyAssignment) map[string]any {
 	}
 	return map[string]any{"id": d.ID, "name": d.ID[strings.LastIndexByte(d.ID, '/')+1:], "type": "Microsoft.Authorization/denyAssignments", "properties": map[string]any{
 		"denyAssignmentName": "deny", "description": nil, "scope": d.Scope, "doNotApplyToChildScopes": false, "isSystemProtected": true,
-		"permissions":       permissionBlock(d.DataActions, nil),
+		"permissions":       permissionBlock(nil, d.DataActions, nil),
 		"principals":        []any{map[string]any{"id": everyone, "type": "SystemDefined"}},
 		"excludePrincipals": excluded,
 	}}
@@ -270,12 +270,14 @@ func denyBody(d DenyAssignment) map[string]any {
 func definitionBody(d RoleDefinition) map[string]any {
 	return map[string]any{"id": "/providers/Microsoft.Authorization/roleDefinitions/" + d.ID, "name": d.ID, "type": "Microsoft.Authorization/roleDefinitions",
 		"properties": map[string]any{"roleName": d.Name, "type": "BuiltInRole", "description": "", "assignableScopes": []string{"/"},
-			"permissions": permissionBlock(d.DataActions, d.NotData)}}
+			"permissions": permissionBlock(d.Actions, d.DataActions, d.NotData)}}
 }
 
-func permissionBlock(data, notData []string) []any {
-	if notData == nil {
-		notData = []string{}
+func permissionBlock(actions, data, notData []string) []any {
+	for _, l := range []*[]string{&actions, &data, &notData} {
+		if *l == nil {
+			*l = []string{}
+		}
 	}
-	return []any{map[string]any{"actions": []string{}, "notActions": []string{}, "dataActions": data, "notDataActions": notData}}
+	return []any{map[string]any{"actions": actions, "notActions": []string{}, "dataActions": data, "notDataActions": notData}}
 }

@@ -141,3 +141,10 @@ func vaultKeys(v *Vault) []any {
 	}
 	return out
 }
+
+// AddRole adds a custom role.
+func (s *Sim) AddRole(d RoleDefinition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.roles[d.ID] = d
+}

@@ -142,6 +142,7 @@ type RoleDefinition struct {
 	Name        string
 	DataActions []string
 	NotData     []string
+	Actions     []string // shown, and not enforced: what a caller may is Caller's
 }
 
 // DenyAssignment takes data actions away from everybody but some.
@@ -176,12 +177,12 @@ func builtinRoles() map[string]RoleDefinition {
 	const keys = "Microsoft.KeyVault/vaults/keys/"
 	return map[string]RoleDefinition{
 		RoleCryptoServiceEncryptionUser: {RoleCryptoServiceEncryptionUser, "Key Vault Crypto Service Encryption User",
-			[]string{keys + "read", keys + "wrap/action", keys + "unwrap/action"}, nil},
+			[]string{keys + "read", keys + "wrap/action", keys + "unwrap/action"}, nil, nil},
 		RoleCryptoOfficer: {RoleCryptoOfficer, "Key Vault Crypto Officer",
-			[]string{keys + "*", "Microsoft.KeyVault/vaults/keyrotationpolicies/*"}, nil},
+			[]string{keys + "*", "Microsoft.KeyVault/vaults/keyrotationpolicies/*"}, nil, nil},
 		RoleCryptoUser: {RoleCryptoUser, "Key Vault Crypto User",
 			[]string{keys + "read", keys + "update/action", keys + "backup/action", keys + "encrypt/action", keys + "decrypt/action",
-				keys + "wrap/action", keys + "unwrap/action", keys + "sign/action", keys + "verify/action"}, nil},
-		RoleReader: {RoleReader, "Key Vault Reader", []string{"Microsoft.KeyVault/vaults/*/read"}, nil},
+				keys + "wrap/action", keys + "unwrap/action", keys + "sign/action", keys + "verify/action"}, nil, nil},
+		RoleReader: {RoleReader, "Key Vault Reader", []string{"Microsoft.KeyVault/vaults/*/read"}, nil, nil},
 	}
 }

@@ -33,9 +33,16 @@ type Survey interface {
 	// Ears adds what would tell us of the wiring's vault; topic is the system topic
 	// that it should have, or zero.
 	Ears(ctx context.Context, w wiring.Wiring, topic azureid.Resource) wiring.Wiring
+	Sight
+	Reach
+}
+
+// Sight says what we ourselves may.
+type Sight interface {
 	// Sights says for each watched subscription whether all of it can be seen.
 	Sights(ctx context.Context) []wiring.Sight
-	Reach
+	// Hands says what a principal lacks of what it needs over all clusters.
+	Hands(ctx context.Context, principal string, by wiring.HandsJudge) wiring.Fact[wiring.Hands]
 }
 
 // Reach maps a subject back to the clusters that it touches.

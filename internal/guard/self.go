@@ -18,6 +18,7 @@ type Watch struct {
 	// path notices when that stays away.
 	Beats       bool
 	DeadLetters DeadLetters // nil: nobody looks there (SELF-002)
+	Remediator  Identity    // nil: what it may do is not asked (SELF-006)
 }
 
 // applySelf brings incidents about ourselves up to date, one batch per subject,
@@ -113,6 +114,9 @@ func (g *Guard) watchAround(ctx context.Context, run Survey) error {
 	verdicts = append(verdicts, self.JudgeKept(g.countKept(ctx), g.Policy.Limits.KeptInput))
 	if g.Watch.DeadLetters != nil {
 		verdicts = append(verdicts, self.JudgeDeadLetters(g.countDeadLetters(ctx), g.Policy.Limits.DeadLetters))
+	}
+	if g.Watch.Remediator != nil {
+		verdicts = append(verdicts, g.judgeHands(ctx, run))
 	}
 	_, err = g.applySelf(ctx, verdicts...)
 	return err

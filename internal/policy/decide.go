@@ -75,6 +75,19 @@ func (p *Policy) Auto(remedy string) bool {
 	return slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Remedies[remedy] == Auto })
 }
 
+// DryRun reports whether nothing lets any remedy act, by itself or by approval.
+func (p *Policy) DryRun() bool {
+	acts := func(modes map[string]Mode) bool {
+		for _, m := range modes {
+			if m.Rank() >= Approve.Rank() {
+				return true
+			}
+		}
+		return false
+	}
+	return !acts(p.Remedies) && !slices.ContainsFunc(p.Rules, func(r Rule) bool { return acts(r.Remedies) })
+}
+
 // Imported reports whether policy says that a key's material is imported, and
 // why: such a key is never rotated, because its owner brings each version.
 func (p *Policy) Imported(key azureid.Key) (bool, string) {

@@ -23,6 +23,7 @@ const (
 	Kept       = "SELF-003"
 	Sight      = "SELF-004"
 	Reads      = "SELF-005"
+	Hands      = "SELF-006"
 	Sweeps     = "SELF-007"
 	Backlog    = "SELF-008"
 	Settings   = "SELF-011"
@@ -62,6 +63,12 @@ func Catalogue() []Check {
 			"what stands behind the refused read can break and nobody is told",
 			"Give the observer identity back what the refused read needs (infra/access.bicep; in a vault with access policies: get, list and " +
 				"getrotationpolicy), or let it through the vault's firewall.",
+		},
+		{
+			Hands, "The remediator may do what the policy lets it do", risk.High,
+			"what the policy lets run by itself or by approval would fail as refused when it is needed",
+			"Give the remediator identity the named right at the named scope (infra/remediate.bicep, docs/remedies.md), or let the policy no longer " +
+				"switch the remedy on there.",
 		},
 		{
 			Sweeps, "The sweep runs", risk.Critical,

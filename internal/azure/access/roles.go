@@ -86,7 +86,8 @@ func (c *Client) Definitions(ctx context.Context, ids []string) wiring.Fact[map[
 		d := wiring.RoleDefinition{ID: key, Name: deref(resp.Properties.RoleName)}
 		for _, b := range resp.Properties.Permissions {
 			if b != nil {
-				d.Permissions = append(d.Permissions, wiring.Permission{DataActions: texts(b.DataActions), NotDataActions: texts(b.NotDataActions)})
+				d.Permissions = append(d.Permissions, wiring.Permission{DataActions: texts(b.DataActions), NotDataActions: texts(b.NotDataActions),
+					Actions: texts(b.Actions), NotActions: texts(b.NotActions)})
 			}
 		}
 		out[key] = d

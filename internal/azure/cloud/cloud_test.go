@@ -2,6 +2,7 @@ package cloud_test
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -186,5 +187,29 @@ func TestClockGoesOnWhenItsSourceDoesNot(t *testing.T) {
 	srv.Close()
 	if got := now(); got.Before(at) || got.Sub(at) > time.Minute {
 		t.Errorf("after the source ended: %s", got)
+	}
+}
+
+func TestObjectIDOfOurOwnToken(t *testing.T) {
+	t.Parallel()
+	jwt := func(claims string) string {
+		return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".sig"
+	}
+	for token, want := range map[string]string{
+		jwt(`{"oid":"ABC-1","sub":"x"}`): "abc-1", jwt(`{"sub":"x"}`): "", jwt("nonsense"): "", "a.%%%.c": "", "token": "",
+	} {
+		p, err := cloud.Load("public")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Token = token
+		cred, err := p.Credential("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.ObjectID(context.Background(), cred)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q %v", token, got, err)
+		}
 	}
 }

@@ -2,6 +2,8 @@ package cloud
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -119,4 +121,31 @@ func tokenKind(err error) fault.Kind {
 		return fault.Transient
 	}
 	return fault.Denied
+}
+
+// ObjectID returns the object id, in lower case, of whoever the credential's tokens
+// are of: the claim oid of one for Resource Manager (learn.microsoft.com
+// entra/identity-platform/access-token-claims-reference). The token is our own, so
+// that nothing of it needs to be verified; it is not kept.
+func (p Profile) ObjectID(ctx context.Context, cred azcore.TokenCredential) (string, error) {
+	const op = "cloud.ObjectID"
+	t, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{strings.TrimRight(p.ARMAudience, "/") + "/.default"}})
+	if err != nil {
+		return "", err
+	}
+	parts := strings.Split(t.Token, ".")
+	if len(parts) != 3 {
+		return "", fault.New(fault.Invalid, op, "the token is no JWT, so that its owner cannot be told")
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return "", fault.New(fault.Invalid, op, "the token's claims are not base64")
+	}
+	var claims struct {
+		OID string `json:"oid"`
+	}
+	if json.Unmarshal(raw, &claims) != nil || claims.OID == "" {
+		return "", fault.New(fault.Invalid, op, "the token names no object id")
+	}
+	return strings.ToLower(claims.OID), nil
 }
