@@ -57,7 +57,11 @@ func Handler(d Desk) funchost.Handler {
 			inv.Reply(Output, problem(http.StatusBadRequest, "the request could not be read"))
 			return nil //nolint:nilerr // told to the caller; the envelope holds a token and is kept nowhere
 		}
-		inv.Reply(Output, answer(ctx, d, req))
+		r := answer(ctx, d, req)
+		if forPeople(req) && r.Status != http.StatusOK {
+			r = inWords(r, req)
+		}
+		inv.Reply(Output, r)
 		return nil
 	}
 }
@@ -84,10 +88,32 @@ func answer(ctx context.Context, d Desk, req funchost.Request) funchost.Response
 	if err != nil {
 		return failed(err)
 	}
-	if strings.Contains(req.Header("Accept"), "text/html") {
+	if forPeople(req) {
 		return page(held, who, mark)
 	}
 	return inJSON(http.StatusOK, held)
+}
+
+// forPeople reports whether a browser asks.
+func forPeople(req funchost.Request) bool { return strings.Contains(req.Header("Accept"), "text/html") }
+
+// inWords is a refusal as a page.
+func inWords(r funchost.Response, req funchost.Request) funchost.Response {
+	var told struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal([]byte(r.Body), &told) != nil {
+		return r
+	}
+	path := "/api/approvals"
+	if u, err := url.Parse(req.URL); err == nil && strings.HasPrefix(u.Path, path) {
+		path = u.Path // where to come back to: never another host
+	}
+	p := problemPage(r.Status, told.Error, path)
+	if v := r.Header["WWW-Authenticate"]; v != "" {
+		p.Header["WWW-Authenticate"] = v
+	}
+	return p
 }
 
 // tokenOf returns the caller's token, and whether a browser's sign-in brought it: then
@@ -132,7 +158,7 @@ func decide(ctx context.Context, d Desk, req funchost.Request, id string, who ap
 	if err != nil {
 		return failed(err)
 	}
-	if strings.Contains(req.Header("Accept"), "text/html") {
+	if forPeople(req) {
 		return done(decision)
 	}
 	return inJSON(http.StatusOK, decision)

@@ -35,6 +35,12 @@ type Held struct {
 	Started   bool          `json:"started"`
 	Causes    []string      `json:"causes,omitempty"`
 	Partition string        `json:"-"`
+	// What only Find adds.
+	At          time.Time           `json:"at,omitzero"`           // when it was read
+	Fingerprint string              `json:"fingerprint,omitempty"` // what an answer is bound to
+	ValidFor    time.Duration       `json:"validFor,omitempty"`    // how long an answer counts
+	Problems    []Problem           `json:"problems,omitempty"`    // that the plan would mend, the worst first
+	Decisions   []approval.Decision `json:"decisions,omitempty"`   // genuine ones on this plan, counting or not
 }
 
 // Find returns the stored plan with the id.
@@ -59,7 +65,7 @@ func (g *Guard) Find(ctx context.Context, id string) (Held, error) {
 	if err := json.Unmarshal(old.plan.Plan, &h.Plan); err != nil {
 		return Held{}, fault.New(fault.Invalid, op, "plan %s: %w", id, err)
 	}
-	return h, nil
+	return h, g.addWhy(ctx, &h)
 }
 
 // Decide records what a proven person decided about a plan as it stands now, and
