@@ -6,7 +6,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 PACKAGE  := build/app
 export CGO_ENABLED ?= 0
 
-.PHONY: help build test race crash million e2e soak lint bench fuzz demo run package infra-check kql-check clean
+.PHONY: help pictures build test race crash million e2e soak lint bench fuzz demo run package infra-check kql-check clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,12 @@ demo: bin/cmkguard ## the whole story on this machine: no cloud, no account
 
 run: bin/cmkguard ## the demo's world, kept up until Ctrl-C
 	$(GO) run ./internal/demo -binary bin/cmkguard -keep
+
+pictures: bin/cmkguard ## look at every card, mail and page with headless Chromium (UPDATE=1 writes the golden images)
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-liberation fonts-dejavu-core; fi
+	@if command -v chromium >/dev/null; then CMKGUARD_BINARY=$(CURDIR)/bin/cmkguard CMKGUARD_PICTURES=$(if $(UPDATE),update,1) $(GO) test -count=1 ./internal/pictures; \
+	else echo 'pictures: skipped, there is no chromium, and no apt-get as root to install it'; fi
 
 package: ## build/app: what the Functions host wants at the app root
 	rm -rf $(PACKAGE) && mkdir -p $(PACKAGE)

@@ -73,6 +73,7 @@ var edges = map[string]string{
 	"internal/limit":                        "internal/canonical internal/fault internal/store",
 	"internal/localhost":                    "internal/fault internal/store",
 	"internal/metric":                       "internal/alert internal/journal internal/store",
+	"internal/pictures":                     "",
 	"internal/plan":                         "internal/approval internal/azureid internal/canonical internal/event internal/fault internal/policy internal/risk internal/store internal/wiring",
 	"internal/policy":                       "internal/azureid internal/canonical internal/fault internal/risk",
 	"internal/remedy":                       "internal/canonical internal/fault internal/journal internal/store",

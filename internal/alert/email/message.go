@@ -89,19 +89,63 @@ func sum(s string) string {
 	return hex.EncodeToString(h[:16])
 }
 
-// htmlOf is the mail's page. html/template escapes every text for its place.
+// htmlOf is the mail's page: what breaks under the band, then the pages, then the
+// rest, and ids small at the end. html/template escapes every text for its place.
 func htmlOf(a alert.Alert, fields []alert.Field) (string, error) {
 	t, err := template.New("mail").Parse(page)
 	if err != nil {
 		return "", err
 	}
+	data := struct {
+		Head, Colour, Tint string
+		Breaks, Rows, IDs  []alert.Field
+		Pages              []alert.Link
+	}{Head: alert.Head(a), Colour: colour(a), Tint: tint(a), Pages: alert.Pages(a)}
+	for _, p := range alert.Parts(fields) {
+		switch p.Name {
+		case alert.PartBreaks:
+			data.Breaks = p.Fields
+		case alert.PartIDs:
+			data.IDs = p.Fields
+		case alert.PartWhat, alert.PartHits, alert.PartDone, alert.PartDo:
+			data.Rows = append(data.Rows, rows(p.Fields)...)
+		}
+	}
 	var b bytes.Buffer
-	err = t.Execute(&b, struct {
-		Head, Colour string
-		Rows         []alert.Field
-		Pages        []alert.Link
-	}{alert.Head(a), colour(a), fields, alert.Pages(a)})
+	err = t.Execute(&b, data)
 	return b.String(), err
+}
+
+// rows are the lines of a table: a label that is the one above is not said again, and
+// pages are buttons.
+func rows(fields []alert.Field) []alert.Field {
+	var out []alert.Field
+	label := ""
+	for _, f := range fields {
+		if f.URL != "" {
+			continue
+		}
+		if f.Label == label {
+			f.Label = ""
+		} else {
+			label = f.Label
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// tint is the ground of what breaks.
+func tint(a alert.Alert) string {
+	switch {
+	case a.Lifecycle == alert.Resolve:
+		return "#e8f5e9"
+	case a.Severity.Rank() >= risk.High.Rank():
+		return "#fdecea"
+	case a.Severity == risk.Medium:
+		return "#fff4de"
+	}
+	return "#e8f1fc"
 }
 
 // colour is the band's; white text on it has a contrast of 4.5 or more.

@@ -32,25 +32,33 @@ func message(a alert.Alert, words templates.Set) (*slack.WebhookMessage, []alert
 	if !ok {
 		head = alert.Head(a)
 	}
-	fields := alert.Shrink(textFields(a), func(f []alert.Field) bool { return len(sections(f)) < maxBlocks-2 })
-	texts := sections(fields)
+	pages := buttons(a)
+	fields := alert.Shrink(textFields(a), func(f []alert.Field) bool { return len(body(f, pages)) < maxBlocks-1 })
+	rest := body(fields, pages)
 	if text, ok := made["text"]; ok {
-		texts = chunks(text)
+		rest = theirs(text, pages)
 	}
 	blocks := []slack.Block{slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, alert.CutRunes(head, maxHeader), false, false))}
 	if utf8.RuneCountInString(head) > maxHeader {
 		blocks = append(blocks, section("*"+markup.Slack(alert.CutRunes(head, maxSection/6))+"*")) // nothing of what is wrong is lost to the header's size
 	}
-	for _, s := range texts {
-		blocks = append(blocks, section(s))
-	}
-	if b := buttons(a); b != nil {
-		blocks = append(blocks, b)
-	}
+	blocks = append(blocks, rest...)
 	return &slack.WebhookMessage{
 		Text:        markup.Slack(alert.CutRunes(head, maxSection/6)), // what a notification shows
 		Attachments: []slack.Attachment{{Color: colour(a), Blocks: slack.Blocks{BlockSet: blocks}}},
 	}, fields
+}
+
+// theirs is a template's text, and the pages below it.
+func theirs(text string, pages slack.Block) []slack.Block {
+	var out []slack.Block
+	for _, s := range chunks(text) {
+		out = append(out, section(s))
+	}
+	if pages != nil {
+		out = append(out, pages)
+	}
+	return out
 }
 
 // chunks are a template's text in pieces that a section holds, cut between lines where
@@ -87,40 +95,6 @@ func textFields(a alert.Alert) []alert.Field {
 
 func section(text string) slack.Block {
 	return slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, text, false, true), nil, nil)
-}
-
-// sections are the lines, as many to a section as it holds.
-func sections(fields []alert.Field) []string {
-	var out []string
-	var text strings.Builder
-	for _, f := range fields {
-		l := line(f)
-		if text.Len() > 0 && utf8.RuneCountInString(text.String())+utf8.RuneCountInString(l) > maxSection {
-			out = append(out, strings.TrimSpace(text.String()))
-			text.Reset()
-		}
-		text.WriteString(l)
-	}
-	if text.Len() > 0 {
-		out = append(out, strings.TrimSpace(text.String()))
-	}
-	return out
-}
-
-// line is one field in mrkdwn; a command is code, which can be copied as it stands.
-func line(f alert.Field) string {
-	if f.Line != "" {
-		mark := "`"
-		if strings.Contains(f.Line, mark) {
-			mark = "" // it would end the code
-		}
-		return fmt.Sprintf("*%s* %s\n%s%s%s\n", f.Label, markup.Slack(alert.CutRunes(f.Text, maxButton)), mark, markup.Slack(f.Line), mark)
-	}
-	l := "*" + f.Label + "* " + markup.Slack(alert.CutRunes(f.Text, maxLine)) + "\n"
-	if utf8.RuneCountInString(l) > maxSection { // a text of nothing but what must be escaped
-		l = "*" + f.Label + "* " + markup.Slack(alert.CutRunes(f.Text, maxSection/6)) + "\n"
-	}
-	return l
 }
 
 // buttons open the alert's pages; none of them acts.

@@ -55,7 +55,7 @@ func TestTheMessage(t *testing.T) {
 	}
 	text := unquoted(t, r.Body)
 	for _, want := range []string{
-		"&lt;!channel&gt;", "`cmkguard approve recover-key~9fe55fff8e88413bf260771c5b4d095cef957c59 --reason 'WHY'`", "\necho `id`\n",
+		"&lt;!channel&gt;", "`cmkguard approve recover-key~9fe55fff8e88413bf260771c5b4d095cef957c59 --reason 'WHY'`", "\necho `id`",
 		`"url":"https://cmkguard.example.com/api/approvals/recover-key~`, `"text":"approve or deny"`, `"#b71c1c"`,
 	} {
 		if !strings.Contains(text, want) {

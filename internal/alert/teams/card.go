@@ -66,13 +66,11 @@ func cardOf(a alert.Alert, fields []alert.Field, made map[string]string) ([]byte
 	if text, ok := made["text"]; ok {
 		elements, fields = append(elements, adaptivecard.NewTextBlock(text, true)), nil
 	}
-	for len(fields) > 0 {
-		block, rest, err := next(fields)
-		if err != nil {
-			return nil, err
-		}
-		elements, fields = append(elements, block...), rest
+	text, err := layout(a, fields)
+	if err != nil {
+		return nil, err
 	}
+	elements = append(elements, text...)
 	c := adaptivecard.NewCard()
 	c.SetFullWidth()
 	if err := c.AddElement(false, elements...); err != nil {
@@ -102,25 +100,6 @@ func cardOf(a alert.Alert, fields []alert.Field, made map[string]string) ([]byte
 	enc.SetEscapeHTML(false) // a card has no room for \u0026
 	err = enc.Encode(m)
 	return bytes.ReplaceAll(bytes.TrimSpace(b.Bytes()), []byte(`"id":"`+fixed+`"`), []byte(`"fontType":"Monospace"`)), err
-}
-
-// next makes elements of the first fields that go together: facts, or one command,
-// which stands alone and in a fixed width, so that it can be copied.
-func next(fields []alert.Field) (block []adaptivecard.Element, rest []alert.Field, err error) {
-	if f := fields[0]; f.Line != "" {
-		does := adaptivecard.NewTextBlock("**"+f.Label+"** "+markup.Card(f.Text), true)
-		line := adaptivecard.NewTextBlock(markup.Card(f.Line), true)
-		line.ID, line.Spacing = fixed, adaptivecard.SpacingSmall
-		return []adaptivecard.Element{does, line}, fields[1:], nil
-	}
-	facts := adaptivecard.NewFactSet()
-	for len(fields) > 0 && fields[0].Line == "" {
-		if err := facts.AddFact(adaptivecard.Fact{Title: fields[0].Label, Value: markup.Card(fields[0].Text)}); err != nil {
-			return nil, nil, err
-		}
-		fields = fields[1:]
-	}
-	return []adaptivecard.Element{adaptivecard.Element(facts)}, fields, nil
 }
 
 // colour is the title's; the severity stands there in words, too.

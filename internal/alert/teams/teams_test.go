@@ -41,7 +41,7 @@ func TestTheCardSaysWhatMattersFirst(t *testing.T) {
 	e, _ := examples.Find("key-deleted", start())
 	card := render(t, e.Alert)
 	last := -1
-	for _, want := range []string{"CRITICAL Key deleted", `"what"`, `"breaks"`, `"until"`, `"hits"`, "cmkguard approve recover-key", `"next"`, `"id"`, `"Action.OpenUrl"`} {
+	for _, want := range []string{"CRITICAL Key deleted", `"attention"`, "**breaks**", "**until**", `"what"`, `"hits"`, `"next"`, "cmkguard approve recover-key", "**id**", `"Action.OpenUrl"`} {
 		at := strings.Index(card, want)
 		if at < last {
 			t.Errorf("%s stands at %d, before what comes first:\n%s", want, at, card)
@@ -49,7 +49,7 @@ func TestTheCardSaysWhatMattersFirst(t *testing.T) {
 		last = at
 	}
 	huge, _, _ := strings.Cut(render(t, examples.Huge(start())), `"actions"`) // whose titles are no Markdown
-	if strings.Contains(huge, "](http") || !strings.Contains(huge, `"what"`) || !strings.Contains(huge, `"until"`) || !strings.Contains(huge, "had no room here") {
+	if strings.Contains(huge, "](http") || !strings.Contains(huge, `"what"`) || !strings.Contains(huge, "**until**") || !strings.Contains(huge, "had no room here") {
 		t.Errorf("a link came through, or what is wrong did not:\n%.2000s", huge)
 	}
 }
