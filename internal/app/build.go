@@ -156,6 +156,13 @@ func connect(g *guard.Guard, profile cloud.Profile, s Settings, now func() time.
 	if g.Clusters, err = cluster.New(profile, remediator, now); err != nil {
 		return err
 	}
+	if g.Watch.Rights, err = ownRights(profile, observer, remediator, s, now); err != nil {
+		return err
+	}
+	if s.Remediator == "" {
+		g.Vault, g.Clusters = keysToRead{g.Vault}, clustersToRead{g.Clusters}
+		return nil
+	}
 	g.Repairs, err = repairsAs(profile, remediator, now)
 	return err
 }

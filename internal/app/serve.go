@@ -110,6 +110,9 @@ func (d *door) open(ctx context.Context, cancel func(), srv *funchost.Server, p 
 	d.world, d.guard = w, w.guard
 	log.Info().Str("addr", l.Addr().String()).Str("state", s.StateDir).Str("policy", w.guard.Policy.File).
 		Bool("can_write", w.guard.CanWrite).Str("observe_only", w.guard.Observe).Msg("serving")
+	if !w.guard.CanWrite {
+		log.Warn().Msg(noRemediator)
+	}
 	if !s.UnderHost {
 		srv.Page("/metrics", w.meter.Handler())
 	}

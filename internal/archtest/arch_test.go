@@ -56,6 +56,7 @@ var edges = map[string]string{
 	"internal/azure/ears":                   "internal/azure/azfault internal/azure/cloud internal/azureid internal/fault internal/wiring",
 	"internal/azure/graph":                  "internal/azure/azfault internal/azure/cloud internal/azureid internal/fault internal/wiring",
 	"internal/azure/grid":                   "internal/azure/azfault internal/azure/cloud internal/azureid internal/fault",
+	"internal/azure/own":                    "internal/azure/access internal/azure/cloud internal/azure/graph internal/fault internal/wiring",
 	"internal/azure/posture":                "internal/azure/azfault internal/azure/cloud internal/azureid internal/fault internal/wiring",
 	"internal/azure/survey":                 "internal/azure/access internal/azure/cloud internal/azure/cluster internal/azure/graph internal/azure/posture internal/azure/vault internal/azureid internal/fault internal/wiring",
 	"internal/azure/azuretest":              "internal/azure/cloud internal/azureid internal/azuresim internal/fault internal/wiring",

@@ -261,7 +261,7 @@ func denyBody(d DenyAssignment) map[string]any {
 	}
 	return map[string]any{"id": d.ID, "name": d.ID[strings.LastIndexByte(d.ID, '/')+1:], "type": "Microsoft.Authorization/denyAssignments", "properties": map[string]any{
 		"denyAssignmentName": "deny", "description": nil, "scope": d.Scope, "doNotApplyToChildScopes": false, "isSystemProtected": true,
-		"permissions":       permissionBlock(nil, d.DataActions, nil),
+		"permissions":       permissionBlock(d.DataActions),
 		"principals":        []any{map[string]any{"id": everyone, "type": "SystemDefined"}},
 		"excludePrincipals": excluded,
 	}}
@@ -270,14 +270,17 @@ func denyBody(d DenyAssignment) map[string]any {
 func definitionBody(d RoleDefinition) map[string]any {
 	return map[string]any{"id": "/providers/Microsoft.Authorization/roleDefinitions/" + d.ID, "name": d.ID, "type": "Microsoft.Authorization/roleDefinitions",
 		"properties": map[string]any{"roleName": d.Name, "type": "BuiltInRole", "description": "", "assignableScopes": []string{"/"},
-			"permissions": permissionBlock(d.Actions, d.DataActions, d.NotData)}}
+			"permissions": []any{map[string]any{"actions": list(d.Actions), "notActions": list(d.NotActions), "dataActions": list(d.DataActions), "notDataActions": list(d.NotData)}}}}
 }
 
-func permissionBlock(actions, data, notData []string) []any {
-	for _, l := range []*[]string{&actions, &data, &notData} {
-		if *l == nil {
-			*l = []string{}
-		}
+// list is never null, as no list of the service is.
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
 	}
-	return []any{map[string]any{"actions": actions, "notActions": []string{}, "dataActions": data, "notDataActions": notData}}
+	return s
+}
+
+func permissionBlock(data []string) []any {
+	return []any{map[string]any{"actions": []string{}, "notActions": []string{}, "dataActions": data, "notDataActions": []string{}}}
 }

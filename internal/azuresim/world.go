@@ -142,7 +142,8 @@ type RoleDefinition struct {
 	Name        string
 	DataActions []string
 	NotData     []string
-	Actions     []string // shown, and not enforced: what a caller may is Caller's
+	Actions     []string // of the control plane; what callers may do there is their own (Caller)
+	NotActions  []string
 }
 
 // DenyAssignment takes data actions away from everybody but some.
@@ -176,13 +177,13 @@ const (
 func builtinRoles() map[string]RoleDefinition {
 	const keys = "Microsoft.KeyVault/vaults/keys/"
 	return map[string]RoleDefinition{
-		RoleCryptoServiceEncryptionUser: {RoleCryptoServiceEncryptionUser, "Key Vault Crypto Service Encryption User",
-			[]string{keys + "read", keys + "wrap/action", keys + "unwrap/action"}, nil, nil},
-		RoleCryptoOfficer: {RoleCryptoOfficer, "Key Vault Crypto Officer",
-			[]string{keys + "*", "Microsoft.KeyVault/vaults/keyrotationpolicies/*"}, nil, nil},
-		RoleCryptoUser: {RoleCryptoUser, "Key Vault Crypto User",
-			[]string{keys + "read", keys + "update/action", keys + "backup/action", keys + "encrypt/action", keys + "decrypt/action",
-				keys + "wrap/action", keys + "unwrap/action", keys + "sign/action", keys + "verify/action"}, nil, nil},
-		RoleReader: {RoleReader, "Key Vault Reader", []string{"Microsoft.KeyVault/vaults/*/read"}, nil, nil},
+		RoleCryptoServiceEncryptionUser: {ID: RoleCryptoServiceEncryptionUser, Name: "Key Vault Crypto Service Encryption User",
+			DataActions: []string{keys + "read", keys + "wrap/action", keys + "unwrap/action"}},
+		RoleCryptoOfficer: {ID: RoleCryptoOfficer, Name: "Key Vault Crypto Officer",
+			DataActions: []string{keys + "*", "Microsoft.KeyVault/vaults/keyrotationpolicies/*"}},
+		RoleCryptoUser: {ID: RoleCryptoUser, Name: "Key Vault Crypto User",
+			DataActions: []string{keys + "read", keys + "update/action", keys + "backup/action", keys + "encrypt/action", keys + "decrypt/action",
+				keys + "wrap/action", keys + "unwrap/action", keys + "sign/action", keys + "verify/action"}},
+		RoleReader: {ID: RoleReader, Name: "Key Vault Reader", DataActions: []string{"Microsoft.KeyVault/vaults/*/read"}},
 	}
 }

@@ -19,6 +19,7 @@ type Watch struct {
 	Beats       bool
 	DeadLetters DeadLetters // nil: nobody looks there (SELF-002)
 	Remediator  Identity    // nil: what it may do is not asked (SELF-006)
+	Rights      OwnRights   // nil: nobody asks what our identities may do (SELF-021, SELF-022)
 }
 
 // applySelf brings incidents about ourselves up to date, one batch per subject,
@@ -62,6 +63,9 @@ func (g *Guard) Started(ctx context.Context) error {
 		if a, ok := g.incidentAlert(&picture{now: g.Now()}, i, change); ok {
 			g.tellDirectly(ctx, a)
 		}
+	}
+	if g.Watch.Rights != nil {
+		err = errors.Join(err, g.send(ctx, message{Kind: kindRights}, 0))
 	}
 	return errors.Join(err, g.tendSoon(ctx, touched))
 }
@@ -119,5 +123,5 @@ func (g *Guard) watchAround(ctx context.Context, run Survey) error {
 		verdicts = append(verdicts, g.judgeHands(ctx, run))
 	}
 	_, err = g.applySelf(ctx, verdicts...)
-	return err
+	return errors.Join(err, g.rightsDue(ctx))
 }

@@ -59,6 +59,8 @@ func (g *Guard) workOn(ctx context.Context, m message) ([]string, error) {
 	switch m.Kind {
 	case kindSignal:
 		return g.runSignal(ctx, m.Partition, m.Tries >= unknownTries)
+	case kindRights:
+		return g.judgeRights(ctx)
 	case kindLook:
 		return g.runLook(ctx, m)
 	case kindSaga:

@@ -88,6 +88,15 @@ func (p *Policy) DryRun() bool {
 	return !acts(p.Remedies) && !slices.ContainsFunc(p.Rules, func(r Rule) bool { return acts(r.Remedies) })
 }
 
+// Acts reports whether the policy lets the remedy change anything anywhere, by itself
+// or by approval: then its rights are needed.
+func (p *Policy) Acts(remedy string) bool {
+	if p.Remedies[remedy].Rank() >= Approve.Rank() {
+		return true
+	}
+	return slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Remedies[remedy].Rank() >= Approve.Rank() })
+}
+
 // Imported reports whether policy says that a key's material is imported, and
 // why: such a key is never rotated, because its owner brings each version.
 func (p *Policy) Imported(key azureid.Key) (bool, string) {

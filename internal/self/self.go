@@ -27,6 +27,8 @@ const (
 	Sweeps     = "SELF-007"
 	Backlog    = "SELF-008"
 	Settings   = "SELF-011"
+	Observes   = "SELF-021"
+	Remediates = "SELF-022"
 )
 
 // Check is one question of the catalogue.
@@ -86,6 +88,16 @@ func Catalogue() []Check {
 			Settings, "Settings and policy are in force", risk.High,
 			"nothing is changed anywhere; problems are seen and told, and not mended",
 			"Mend the setting or the policy line that is named and restart: cmkguard policy check FILE tells whether it is right.",
+		},
+		{
+			Observes, "The observer may only read", risk.Medium,
+			"whoever gets a token of the observer may do the rest too; what it may write is not held by any gate of ours",
+			"Take the named roles away from the observer's identity and leave it the role of infra/access.bicep. `cmkguard identities` lists all of it.",
+		},
+		{
+			Remediates, "The remediator may do no more than its remedies need", risk.Medium,
+			"whoever gets a token of the remediator may do the rest too, though the policy switches it off",
+			"Take the named rights away from the remediator's identity, or switch on in the policy what they are for. docs/remedies.md says what each remedy needs.",
 		},
 	}
 }

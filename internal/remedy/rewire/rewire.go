@@ -3,7 +3,7 @@
 //
 // Least privilege of the caller: Microsoft.Cache/redisEnterprise/read and
 // /write, Microsoft.Cache/locations/operationsStatus/read, and
-// Microsoft.ManagedIdentity/userAssignedIdentities/assign/action on the
+// Microsoft.ManagedIdentity/userAssignedIdentities/read and /assign/action on the
 // cluster's identity. It never switches a cluster between Microsoft-managed
 // and customer-managed keys, and never to another key.
 package rewire
