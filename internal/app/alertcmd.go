@@ -23,7 +23,7 @@ import (
 
 func alertCommand(p Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "alert", Short: "Explain, acknowledge and prove alerts"}
-	cmd.AddCommand(renderCommand(p), routeCommand(p))
+	cmd.AddCommand(renderCommand(p), routeCommand(p), ackCommand(p))
 	return cmd
 }
 
@@ -86,6 +86,12 @@ func explain(out io.Writer, pol *policy.Policy, a alert.Alert, told []string, no
 		if len(t.Fallback) > 0 {
 			fmt.Fprintf(out, "  while it cannot be reached: %s\n", strings.Join(t.Fallback, ", "))
 		}
+	}
+	for _, r := range c.Repeat {
+		fmt.Fprintf(out, "until somebody acknowledges it: %s again every %s\n", r.Channel, r.Every)
+	}
+	for _, e := range c.Escalate {
+		fmt.Fprintf(out, "until somebody acknowledges it: after %s also %s\n", e.After, strings.Join(e.Channels, ", "))
 	}
 	if len(c.Targets) == 0 {
 		fmt.Fprintln(out, "goes to nobody: only the journal shows it")

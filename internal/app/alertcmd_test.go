@@ -92,3 +92,37 @@ func TestPolicyCheckWarnsOfGaps(t *testing.T) {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 }
+
+// A person acknowledges by the name that the alert shows; the record has who.
+func TestAlertAck(t *testing.T) {
+	t.Parallel()
+	sim, key, env, _ := keyed(t)
+	pol := write(t, "policy.yaml", "version: 1\nchannels: [{name: log, kind: console}]\nalerts: [{minSeverity: info, channels: [log], repeat: 4h}]\n")
+	env = append(env, "CMKGUARD_POLICY="+pol)
+	url, out, _ := serve(t, env)
+	sim.Unassign("22222222-2222-2222-2222-222222222201")
+	post(t, url, sim.AccessPolicyChanged(key.Host, "e1"))
+	name := ""
+	eventually(t, out, "an alert that says how to acknowledge it", func() bool {
+		if m := regexp.MustCompile(`cmkguard alert ack (CMK-050/cluster~[0-9a-f]{40}) --reason 'looking at it'`).FindStringSubmatch(out.String()); m != nil {
+			name = m[1]
+		}
+		return name != ""
+	})
+	if text, code := run(t, env, "alert", "ack", name, "--reason", "calling the owner"); code != 0 || !strings.Contains(text, "CMK-050 of cluster:") || !strings.Contains(text, "acknowledged by the holder of the state (") {
+		t.Errorf("exit %d\n%s", code, text)
+	}
+	for want, args := range map[string][]string{
+		"was acknowledged already, by the holder": {"alert", "ack", name},
+		"there is no incident CMK-051/":           {"alert", "ack", strings.Replace(name, "CMK-050", "CMK-051", 1)},
+		`"CMK-050" is no incident`:                {"alert", "ack", "CMK-050"},
+	} {
+		if text, code := run(t, env, args...); code == 0 || !strings.Contains(text, want) {
+			t.Errorf("%v: exit %d\n%s", args, code, text)
+		}
+	}
+	eventually(t, out, "the record of it", func() bool {
+		text, _ := run(t, env, "audit", "export")
+		return strings.Contains(text, "CMK-050 acknowledged by the holder of the state (") && strings.Contains(text, "calling the owner")
+	})
+}

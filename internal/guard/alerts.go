@@ -2,6 +2,7 @@ package guard
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,8 +31,16 @@ func (g *Guard) outboxOf(a alert.Alert, told []string) ([]store.Op, route.Choice
 	if c.Note != "" {
 		a.Notes = append(a.Notes, c.Note)
 	}
+	if len(c.Repeat)+len(c.Escalate) > 0 && a.Check != "" && (a.Lifecycle == alert.Trigger || a.Lifecycle == alert.Update) {
+		a.Commands = append(slices.Clone(a.Commands), alert.Command{
+			Does: "says that you work on it: nobody is reminded or called further", Line: "cmkguard alert ack " + strings.TrimPrefix(a.DedupKey, alert.KeyPrefix) + " --reason 'looking at it'",
+		})
+	}
 	return alert.Rows(alert.Notifications(a, c.Targets, g.Now())), c
 }
+
+// stillPrefix begins the title of a problem that was told before.
+const stillPrefix = "Still: "
 
 // incidentAlert tells of a changed incident. An uncertain one alerts only where
 // the loss would be critical: people are told that we cannot see, not paged for
@@ -58,7 +67,7 @@ func (g *Guard) incidentAlert(p *picture, i incident.Incident, change incident.C
 		a.Lifecycle, a.Title = alert.Trigger, title
 		a.Event, a.Key = factOf(p, v)
 	case incident.Updated:
-		a.Lifecycle, a.Title = alert.Update, "Still: "+title
+		a.Lifecycle, a.Title = alert.Update, stillPrefix+title
 	case incident.Cleared:
 		a.Lifecycle, a.Title = alert.Resolve, alert.Fixed+title
 		a.Next, a.Breaks, a.By, a.ByMeans, a.Commands = nil, "", nil, "", nil

@@ -20,8 +20,9 @@ import (
 
 // byName keeps what each channel was told, in its order.
 type byName struct {
-	mu  sync.Mutex
-	got map[string][]alert.Alert
+	mu   sync.Mutex
+	got  map[string][]alert.Alert
+	down map[string]bool // channels that cannot be reached
 }
 
 // on is the channel of the name.
@@ -33,6 +34,9 @@ type on struct {
 func (c on) Send(_ context.Context, a alert.Alert) (string, error) {
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
+	if c.b.down[c.name] {
+		return "", fault.New(fault.Transient, "channel", "503")
+	}
 	c.b.got[c.name] = append(c.b.got[c.name], a)
 	return a.ID, nil
 }

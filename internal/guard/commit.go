@@ -105,7 +105,12 @@ func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, 
 		a.DryRun = d.dryRun && next.State == incident.Open
 		ops, choice := g.outboxOf(a, next.Told)
 		next.Told = choice.Channels()
-		b.ops = append(b.ops, ops...)
+		afresh := change == incident.Opened || prev != nil && next.Verdict.Severity.Rank() > prev.Verdict.Severity.Rank()
+		more, err := g.followOp(ctx, partition, next, a, choice, afresh)
+		if err != nil {
+			return err
+		}
+		b.ops = append(append(b.ops, ops...), more...)
 	}
 	b.ops = append(b.ops, putOp(incident.RowKey(v.Check), encode(next), row.ETag))
 	b.entries = append(b.entries, entryFor(p.signal, next, change))

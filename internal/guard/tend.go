@@ -26,6 +26,7 @@ const (
 // comes for them. An alert that is due before that has a message of its own.
 func (g *Guard) tidy(ctx context.Context, partitions []string) error {
 	for _, p := range partitions {
+		_ = g.followUp(ctx, p) // trouble is the sweep's to say: it looks every minute
 		left, next, err := g.Alerts.Dispatch(ctx, p)
 		if err != nil || left == 0 || next.Sub(g.Now()) > SweepEvery {
 			continue
@@ -45,6 +46,9 @@ func (g *Guard) Tend(ctx context.Context) error {
 	var problems []error
 	note := func(err error) { problems = append(problems, err) }
 	note(g.Rec.Each(ctx, func(m journal.Mark) error {
+		if err := g.followUp(ctx, m.Partition); err != nil {
+			note(err)
+		}
 		if _, _, err := g.Alerts.Dispatch(ctx, m.Partition); err != nil {
 			note(err)
 		}
@@ -57,15 +61,17 @@ func (g *Guard) Tend(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// left reports whether a partition has entries to be folded, unsent alerts or
-// open sagas.
+// left reports whether a partition has entries to be folded, people to be reminded,
+// unsent alerts or open sagas.
 func (g *Guard) left(ctx context.Context, partition string) (bool, error) {
-	rows, err := g.State.Scan(ctx, partition, "entry~", "entry~~", 1)
-	if err != nil || len(rows) > 0 {
-		return true, err
+	for _, prefix := range [...]string{"entry~", followPrefix} {
+		rows, err := g.State.Scan(ctx, partition, prefix, upper(prefix), 1)
+		if err != nil || len(rows) > 0 {
+			return true, err
+		}
 	}
 	found := false
-	err = g.each(ctx, partition, "outbox~", func(row store.Row) (bool, error) {
+	err := g.each(ctx, partition, "outbox~", func(row store.Row) (bool, error) {
 		found = pending(row)
 		return !found, nil
 	})

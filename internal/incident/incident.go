@@ -36,7 +36,15 @@ type Incident struct {
 	Doing    string        `json:"doing,omitempty"` // what we do or hold, as last told to people
 	Rung     int           `json:"rung,omitempty"`  // days left of the ladder's rung that people were last told at
 	// Told are the channels that were told of this episode: they are told of its end.
-	Told []string `json:"told,omitempty"`
+	Told  []string `json:"told,omitempty"`
+	Acked *Ack     `json:"acked,omitempty"` // nil: nobody said that they work on it
+}
+
+// Ack says that somebody works on an open incident.
+type Ack struct {
+	By     string    `json:"by"` // as far as it is proved
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 // Change is what a verdict did to an incident.
@@ -78,7 +86,7 @@ func Next(prev *Incident, v risk.Verdict, now time.Time) (Incident, Change) {
 		return next, None
 	case v.Answer == risk.OK:
 		v.Severity = prev.Verdict.Severity // who was told of the problem is told of its end
-		next.State, next.Changed, next.Verdict, next.Doing = Resolved, now.UTC(), v, ""
+		next.State, next.Changed, next.Verdict, next.Doing, next.Acked = Resolved, now.UTC(), v, "", nil
 		return next, Cleared
 	case v.Answer == risk.Unknown:
 		next.State, next.Changed, next.Verdict = Uncertain, now.UTC(), v
@@ -89,6 +97,9 @@ func Next(prev *Incident, v risk.Verdict, now time.Time) (Incident, Change) {
 		next.Episodes++
 		return next, Opened
 	case v.Severity != prev.Verdict.Severity || v.Breaks != prev.Verdict.Breaks || lower(rung(v, now), prev.Rung):
+		if v.Severity.Rank() > prev.Verdict.Severity.Rank() {
+			next.Acked = nil // what was taken on was less
+		}
 		next.Changed, next.Verdict, next.Rung = now.UTC(), v, rung(v, now)
 		return next, Updated
 	}

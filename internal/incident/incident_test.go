@@ -73,6 +73,27 @@ func TestWhoWasToldIsKeptForOneEpisode(t *testing.T) {
 	}
 }
 
+// An acknowledgement holds for what was taken on, and for no other episode.
+func TestHowLongAnAcknowledgementHolds(t *testing.T) {
+	t.Parallel()
+	worse, other := verdict(risk.Broken), verdict(risk.Broken)
+	worse.Severity, other.Breaks = risk.High, "something else"
+	opened, _ := incident.Next(nil, verdict(risk.Broken), start)
+	for name, c := range map[string]struct {
+		v    risk.Verdict
+		kept bool
+	}{
+		"the same": {verdict(risk.Broken), true}, "no answer": {verdict(risk.Unknown), true}, "another consequence": {other, true},
+		"worse": {worse, false}, "mended": {verdict(risk.OK), false},
+	} {
+		i := opened
+		i.Acked = &incident.Ack{By: "anna", At: start}
+		if next, _ := incident.Next(&i, c.v, start.Add(time.Hour)); (next.Acked != nil) != c.kept {
+			t.Errorf("%s: %+v", name, next.Acked)
+		}
+	}
+}
+
 // What breaks at a date is told at each rung once, and never between.
 func TestTheLadder(t *testing.T) {
 	t.Parallel()

@@ -105,7 +105,8 @@ func TestTheDocumentedExample(t *testing.T) {
 	}
 	want.Routes = []Route{
 		{
-			Match: AlertMatch{MinSeverity: risk.High}, Channels: []string{"ops", "pager"}, Fallback: []string{"chat"},
+			Match: AlertMatch{MinSeverity: risk.High}, Channels: []string{"ops", "pager"}, Fallback: []string{"chat"}, Repeat: 4 * time.Hour,
+			Escalate: &Escalation{After: 15 * time.Minute, Channels: []string{"team"}},
 		},
 		{
 			Match: AlertMatch{

@@ -24,6 +24,8 @@ func readRoute(n node) Route {
 		"match":       func(n node) { route.Match = readAlertMatch(n) },
 		"channels":    func(n node) { route.Channels = n.texts(anyName) },
 		"fallback":    func(n node) { route.Fallback = n.texts(anyName) },
+		"repeat":      func(n node) { route.Repeat = n.atLeast(shortestAgain) },
+		"escalate":    func(n node) { route.Escalate = readEscalation(n) },
 	})
 	n.require(found, "channels", "channels: [NAME]")
 	switch {
@@ -45,6 +47,29 @@ func readRoute(n node) Route {
 
 // anyName takes any text: which channels there are is known at the end.
 func anyName(string) error { return nil }
+
+// shortestAgain is the least between two reminders.
+const shortestAgain = 5 * time.Minute
+
+func readEscalation(n node) *Escalation {
+	e := &Escalation{}
+	found := n.fields(map[string]func(node){
+		"after":    func(n node) { e.After = n.atLeast(time.Minute) },
+		"channels": func(n node) { e.Channels = n.texts(anyName) },
+	})
+	n.require(found, "after", "after: 15m")
+	n.require(found, "channels", "channels: [NAME]")
+	return e
+}
+
+// atLeast reads a duration that is not below least.
+func (n node) atLeast(least time.Duration) time.Duration {
+	d := n.duration()
+	if d > 0 && d < least {
+		n.problem("is below %s, which would only be noise", least)
+	}
+	return d
+}
 
 func readAlertMatch(n node) AlertMatch {
 	var m AlertMatch
@@ -155,7 +180,11 @@ func (r reader) routeAll() {
 func (r reader) checkRoutes(n node, named bool) {
 	for i, route := range r.policy.Routes {
 		at := n.child("alerts", route.Line, nil).child(fmt.Sprintf("[%d]", i), route.Line, nil)
-		for _, name := range slices.Concat(route.Channels, route.Fallback) {
+		all := slices.Concat(route.Channels, route.Fallback)
+		if route.Escalate != nil {
+			all = append(all, route.Escalate.Channels...)
+		}
+		for _, name := range all {
 			r.checkName(at, name, named)
 		}
 	}

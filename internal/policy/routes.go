@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"cmkguard/internal/risk"
 )
@@ -13,8 +14,16 @@ import (
 type Route struct {
 	Match    AlertMatch
 	Channels []string
-	Fallback []string // told in a channel's place while that cannot be reached
+	Fallback []string      // told in a channel's place while that cannot be reached
+	Repeat   time.Duration // told again this often until acknowledged; 0: once
+	Escalate *Escalation   // nil: nobody else
 	Line     int
+}
+
+// Escalation tells further channels of what nobody acknowledged.
+type Escalation struct {
+	After    time.Duration // since the problem was first told, or got worse
+	Channels []string
 }
 
 // The kinds whose receivers keep incidents: each alert has a life of its own

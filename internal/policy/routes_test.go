@@ -34,6 +34,8 @@ func TestARouteIsReadWhole(t *testing.T) {
       hours: {zone: Europe/Berlin, weekdays: [mon], from: "08:00", to: "18:00"}
     channels: [chat]
     fallback: [pager]
+    repeat: 4h
+    escalate: {after: 15m, channels: [pager]}
   - {minSeverity: info, channels: [log]}
 `).Routes
 	want := []Route{{
@@ -44,8 +46,9 @@ func TestARouteIsReadWhole(t *testing.T) {
 			Lifecycle: []string{"trigger", "resolve"},
 			Hours:     &Freeze{Zone: zone(t, "Europe/Berlin"), Weekdays: []time.Weekday{time.Monday}, From: 8 * time.Hour, To: 18 * time.Hour},
 		},
-		Channels: []string{"chat"}, Fallback: []string{"pager"}, Line: 8,
-	}, {Match: AlertMatch{MinSeverity: risk.Info}, Channels: []string{"log"}, Line: 21}}
+		Channels: []string{"chat"}, Fallback: []string{"pager"}, Repeat: 4 * time.Hour,
+		Escalate: &Escalation{After: 15 * time.Minute, Channels: []string{"pager"}}, Line: 8,
+	}, {Match: AlertMatch{MinSeverity: risk.Info}, Channels: []string{"log"}, Line: 23}}
 	same := cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })
 	if diff := cmp.Diff(want, got, same); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

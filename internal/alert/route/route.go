@@ -22,6 +22,16 @@ type Choice struct {
 	// Note is what the alert says about its way, such as that no route takes it;
 	// "" where there is nothing to say.
 	Note string
+	// Repeat and Escalate are what the matching routes ask for while nobody
+	// acknowledges the problem.
+	Repeat   []Repeat
+	Escalate []policy.Escalation
+}
+
+// Repeat tells one channel again.
+type Repeat struct {
+	Channel string
+	Every   time.Duration
 }
 
 // Ruling is what one route said.
@@ -86,6 +96,33 @@ func (c *Choice) take(r policy.Route, where string) {
 		t := &c.Targets[i]
 		t.Why, t.Fallback = t.Why+", "+where, union(t.Fallback, r.Fallback)
 	}
+	if r.Repeat > 0 {
+		for _, name := range r.Channels {
+			c.repeat(name, r.Repeat)
+		}
+	}
+	if r.Escalate != nil {
+		c.Escalate = append(c.Escalate, *r.Escalate)
+	}
+}
+
+func (c *Choice) repeat(name string, every time.Duration) {
+	i := slices.IndexFunc(c.Repeat, func(r Repeat) bool { return r.Channel == name })
+	if i < 0 {
+		c.Repeat = append(c.Repeat, Repeat{name, every})
+		return
+	}
+	c.Repeat[i].Every = min(c.Repeat[i].Every, every)
+}
+
+// Named are targets of the names, with the fallbacks that routes give them. A channel
+// that the policy does not have any more is left out.
+func Named(p *policy.Policy, names []string, why string) []alert.Target {
+	var c Choice
+	for _, name := range names {
+		c.add(p, name, why)
+	}
+	return c.Targets
 }
 
 // add adds a channel that no route chose now. It keeps the fallbacks that routes give

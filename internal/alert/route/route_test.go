@@ -128,6 +128,23 @@ func TestAnAcknowledgementGoesWhereIncidentsAreKept(t *testing.T) {
 	}
 }
 
+func TestTheShorterReminderCounts(t *testing.T) {
+	t.Parallel()
+	all := policy.AlertMatch{MinSeverity: risk.Info}
+	slow := policy.Route{Match: all, Channels: []string{"chat"}, Fallback: []string{"log"}, Repeat: 4 * time.Hour}
+	quick := policy.Route{
+		Match: all, Channels: []string{"chat"}, Fallback: []string{"pager", "log"}, Repeat: time.Hour,
+		Escalate: &policy.Escalation{After: time.Minute, Channels: []string{"pager"}},
+	}
+	c := route.Decide(with(slow, quick), broken(risk.High), nil, now())
+	if !slices.Equal(c.Targets[0].Fallback, []string{"log", "pager"}) || !slices.Equal(c.Repeat, []route.Repeat{{Channel: "chat", Every: time.Hour}}) || len(c.Escalate) != 1 {
+		t.Errorf("%+v", c)
+	}
+	if got := route.Named(with(slow), []string{"chat", "gone"}, "x"); len(got) != 1 || got[0].Channel != "chat" || !slices.Equal(got[0].Fallback, []string{"log"}) {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestFacts(t *testing.T) {
 	t.Parallel()
 	f := route.Facts(broken(risk.High))
