@@ -64,6 +64,12 @@ func silenceAddCommand(p Process) *cobra.Command {
 			return err
 		},
 	}
+	f.define(cmd)
+	return cmd
+}
+
+// define adds the flags to the command.
+func (f *silenceFlags) define(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.owner, "owner", "", "who answers for it")
 	fl.StringVar(&f.reason, "reason", "", "why, such as a change number")
@@ -78,7 +84,6 @@ func silenceAddCommand(p Process) *cobra.Command {
 	fl.StringSliceVar(&f.vaults, "vault", nil, "alerts about these vaults")
 	fl.StringSliceVar(&f.subjects, "subject", nil, "alerts about these subjects: a name, an ARM id, HOST/KEY")
 	fl.StringSliceVar(&f.lives, "lifecycle", nil, "alerts in these states: trigger, update, notice")
-	return cmd
 }
 
 // silence reads the flags.

@@ -98,7 +98,7 @@ func (s *Sim) serveDocument(w http.ResponseWriter, r *http.Request, c *Caller, p
 
 func (s *Sim) defaultDocument(path string) (any, bool) {
 	empty := map[string]any{"value": []any{}}
-	parent, last, _ := cutLast(path)
+	parent, last := cutLast(path)
 	switch {
 	case strings.HasSuffix(path, "/providers/microsoft.insights/diagnosticsettings"),
 		strings.HasSuffix(path, "/providers/microsoft.authorization/locks"),
@@ -123,12 +123,12 @@ func (s *Sim) defaultDocument(path string) (any, bool) {
 	return nil, false
 }
 
-func cutLast(path string) (parent, last string, ok bool) {
+func cutLast(path string) (parent, last string) {
 	at := strings.LastIndexByte(path, '/')
 	if at < 0 {
-		return "", path, false
+		return "", path
 	}
-	return path[:at], path[at+1:], true
+	return path[:at], path[at+1:]
 }
 
 // vaultKeys is the control plane's list of a vault's keys: names, no material.

@@ -42,7 +42,7 @@ func byName(items []object, name string) int {
 
 // serveSetting is Microsoft.Insights/diagnosticSettings of one name.
 func (s *Sim) serveSetting(w http.ResponseWriter, r *http.Request, c *Caller, path string) {
-	list, name, _ := cutLast(path)
+	list, name := cutLast(path)
 	parent := list[:len(list)-len(diagnostics)]
 	vault, err := azureid.ParseResource(parent)
 	v := s.vaultByID(vault)

@@ -33,7 +33,7 @@ func checkFields(n node, c Channel, found map[string]bool) {
 }
 
 // checkMail: an unencrypted way is not offered.
-func checkMail(n node, c Channel, found map[string]bool) {
+func checkMail(n node, found map[string]bool) {
 	n.require(found, "server", "server: HOST:PORT, such as smtp.example.com:587")
 	n.require(found, "from", "from: the sender's address")
 	n.require(found, "to", "to: [address]")

@@ -108,7 +108,7 @@ func checkKind(n node, c Channel, found map[string]bool) {
 	case kindWebhook, kindEventGrid, kindAlertmanager:
 		n.require(found, "url", "url: https://...")
 	case kindEmail:
-		checkMail(n, c, found)
+		checkMail(n, found)
 	case kindPagerDuty:
 		n.require(found, "secretRef", "secretRef: NAME of the setting that holds the integration's routing key")
 	case kindSlack, kindTeams:

@@ -47,14 +47,19 @@ const smtpMost = 1 << 20
 func (s *SMTP) Start(t testing.TB) (addr string, roots *x509.CertPool) {
 	t.Helper()
 	s.certificate(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var open sync.Map
 	t.Cleanup(func() {
 		_ = l.Close()
-		open.Range(func(c, _ any) bool { _ = c.(net.Conn).Close(); return true })
+		open.Range(func(c, _ any) bool {
+			if conn, ok := c.(net.Conn); ok {
+				_ = conn.Close()
+			}
+			return true
+		})
 	})
 	go func() {
 		for {
