@@ -91,7 +91,7 @@ var edges = map[string]string{
 	"internal/remedy/setrotationpolicy":     "internal/azureid internal/fault internal/plan internal/remedy internal/wiring",
 	"internal/remedy/restorediagnostics":    "internal/azureid internal/fault internal/plan internal/remedy internal/wiring",
 	"internal/remedy/recreateevents":        "internal/azureid internal/fault internal/plan internal/remedy internal/wiring",
-	"internal/remedy/restoregrant":          "internal/plan internal/remedy",
+	"internal/remedy/restoregrant":          "internal/azureid internal/fault internal/plan internal/remedy internal/wiring",
 	"internal/remedy/rollbackdowngrade":     "internal/azureid internal/plan internal/remedy internal/remedy/rewire",
 	"internal/risk":                         "internal/azureid internal/event internal/wiring",
 	"internal/risk/risktest":                "internal/azureid internal/wiring",

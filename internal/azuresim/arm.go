@@ -72,6 +72,8 @@ func (s *Sim) serveResource(w http.ResponseWriter, r *http.Request, c *Caller, p
 		s.patchCluster(w, r, c, id)
 	case id.Type() == azureid.TypeVault && (r.Method == http.MethodPatch || r.Method == http.MethodPut):
 		s.writeVault(w, r, c, id)
+	case id.Type() == azureid.TypeVault+"/accesspolicies" && r.Method == http.MethodPut:
+		s.addAccess(w, r, c, id)
 	case r.Method != http.MethodGet:
 		(&armError{Status: http.StatusMethodNotAllowed, Code: "MethodNotAllowed", Message: r.Method + " is not supported here"}).write(w)
 	case !c.reads(id.String()):

@@ -92,7 +92,7 @@ func vaultBody(v *Vault) map[string]any {
 	policies := []any{}
 	for _, p := range v.Policies {
 		policies = append(policies, map[string]any{"tenantId": p.TenantID, "objectId": p.ObjectID,
-			"permissions": map[string]any{"keys": p.Keys, "secrets": []any{}, "certificates": []any{}}})
+			"permissions": map[string]any{"keys": p.Keys, "secrets": append([]string{}, p.Secrets...), "certificates": []any{}}})
 	}
 	props := map[string]any{
 		"tenantId": v.TenantID, "sku": map[string]any{"family": "A", "name": v.SKU}, "vaultUri": "https://" + v.Host + "/",

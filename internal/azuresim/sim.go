@@ -38,6 +38,7 @@ type Options struct {
 	OnAudit     func(record []byte)
 	CloudEvents bool // events in the CloudEvents schema
 
+	AddReplaces  bool          // [?] switch: an access policy that is added takes the place of the object's entry
 	KeepTopics   bool          // [?] switch: a deleted vault's system topic stays, without its subscriptions
 	GraphLag     time.Duration // Resource Graph shows the world of this long ago; default: the present
 	Still        bool          // nothing happens by itself: for worlds so large that looking at each cluster at each request is what takes the time

@@ -39,6 +39,7 @@ type AccessPolicy struct {
 	TenantID string
 	ObjectID string
 	Keys     []string // permissions: get, list, wrapKey, unwrapKey, rotate, ...
+	Secrets  []string
 }
 
 // Key is a key with its versions, oldest first.

@@ -81,9 +81,9 @@ func (w *world) story(k *killer, heirs int) {
 	const afterwards = 15 // minutes in which a late request could still spoil it
 	for minute, quiet := 0, 0; minute < 6*60 && quiet < afterwards; minute++ {
 		if quiet > 0 || w.ended() {
-			quiet++
-		} else {
-			k.ended = len(k.calls)
+			if quiet++; quiet == 1 { // what the last minute did belongs to the story
+				k.ended = len(k.calls)
+			}
 		}
 		p := workers[minute%len(workers)]
 		p.live(func() { w.turn(p) })

@@ -19,6 +19,8 @@ func declared(remedy string) (d policy.Declared) {
 		d.Rotation = policy.Rotation{RotateAfter: "P365D", ExpiryTime: "P2Y", NotifyBefore: "P30D"}
 	case plan.RestoreDiagnostics:
 		d.Diagnostics = policy.Diagnostics{Name: "cmkguard", Workspace: workspace, HubRule: hubRule, Hub: "logs"}
+	case plan.RestoreGrant:
+		d.AccessPolicies = true
 	case plan.RecreateEvents:
 		d.Events = policy.Events{Topic: "cmkguard-{vault}", Name: "cmkguard", Function: function, Identity: delivery, DeadStore: deadStore, DeadBox: "cmkguard-deadletter"}
 	}

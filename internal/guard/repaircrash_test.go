@@ -75,9 +75,11 @@ func (w *world) tell(k *killer, remedy string, heirs int, start func(*guard.Guar
 	decided := false
 	for minute, quiet := 0, 0; minute < 5*60 && quiet < 10; minute++ {
 		if w.told.has("", "Done: "+remedy) && w.tidy() == nil {
-			quiet++
+			if quiet++; quiet == 1 { // what the last minute did belongs to the story
+				k.ended = len(k.calls)
+			}
 		} else {
-			k.ended, quiet = len(k.calls), 0
+			quiet = 0
 		}
 		p := workers[minute%len(workers)]
 		p.live(func() { w.turn(p) })

@@ -51,10 +51,26 @@ func revocations() map[string]revocation {
 			w.run(1) // it is seen on the newer version
 			w.sim.ChangeCluster(w.cluster, func(c *azuresim.Cluster) { c.CMK.KeyURL = w.key.String() })
 		}, "", plan.RollBackDowngrade, func(w *world) bool { return w.onNewest() }},
+		"take the access policy away": {func(w *world) {
+			w.accessPolicies()
+			w.sim.ChangeVault(host, func(v *azuresim.Vault) { v.Policies[1].Keys = []string{"get", "list"} })
+		}, "CMK-050", plan.RestoreGrant, bundle},
 		"delete the vault": {func(w *world) {
 			w.sim.ChangeVault(host, func(v *azuresim.Vault) { v.Deleted = true })
 		}, "", plan.RecoverVault, func(w *world) bool { return !w.vault().Deleted }},
 	}
+}
+
+// accessPolicies makes the vault one of access policies: ours first, then the cluster's.
+func (w *world) accessPolicies() {
+	w.sim.ChangeVault(host, func(v *azuresim.Vault) {
+		v.RBAC = false
+		v.Policies = []azuresim.AccessPolicy{
+			{TenantID: v.TenantID, ObjectID: "99999999-9999-9999-9999-999999999999", Keys: []string{"get", "list", "rotate", "update", "recover", "getrotationpolicy"}},
+			{TenantID: v.TenantID, ObjectID: who, Keys: []string{"get", "wrapKey", "unwrapKey"}, Secrets: []string{"get"}},
+			{TenantID: v.TenantID, ObjectID: person(5).Object, Keys: []string{"delete", "purge"}, Secrets: []string{"all"}},
+		}
+	})
 }
 
 // usable reports whether the cluster can unwrap now.
@@ -112,8 +128,7 @@ func TestRevocationsAreNotUndoneWithoutTwoPeople(t *testing.T) {
 	for name, r := range revocations() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, setup{kind: "v1", created: 30 * 24 * time.Hour, loosest: true})
-			w.sim.ChangeVersion(w.key, func(v *azuresim.Version) { v.Expires = nil })
+			w := young(t, r.remedy, nil)
 			w.g.Reconcile = time.Hour
 			r.revoke(w)
 			w.hint()

@@ -89,6 +89,9 @@ func RightsUnder(p *policy.Policy) Least {
 			out = out.and(RightsOf(remedy))
 		}
 	}
+	if p.Declared.AccessPolicies && p.Acts(RestoreGrant) { // a right that can give itself any other: only where it is asked for
+		out = out.and(Least{Actions: []string{"Microsoft.KeyVault/vaults/read", "Microsoft.KeyVault/vaults/accessPolicies/write"}})
+	}
 	return out
 }
 

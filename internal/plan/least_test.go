@@ -141,7 +141,12 @@ func TestRightsHoldNothingForbidden(t *testing.T) {
 	p := policy.Default()
 	p.Remedies = map[string]policy.Mode{plan.RecoverKey: policy.DryRun}
 	p.Rules = []policy.Rule{{Remedies: map[string]policy.Mode{plan.RestoreGrant: policy.Approve}}}
-	if r := plan.RightsUnder(p); len(r.DataActions) != 0 || !slices.Contains(r.Actions, "Microsoft.Authorization/roleAssignments/write") {
+	const onlyWhereAsked = "Microsoft.KeyVault/vaults/accessPolicies/write"
+	if r := plan.RightsUnder(p); len(r.DataActions) != 0 || !slices.Contains(r.Actions, "Microsoft.Authorization/roleAssignments/write") || slices.Contains(r.Actions, onlyWhereAsked) {
+		t.Errorf("%+v", r)
+	}
+	p.Declared.AccessPolicies = true
+	if r := plan.RightsUnder(p); !slices.Contains(r.Actions, onlyWhereAsked) {
 		t.Errorf("%+v", r)
 	}
 }

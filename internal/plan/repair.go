@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/event"
 	"cmkguard/internal/store"
@@ -142,29 +140,6 @@ func keyOpsStep(k azureid.Key, w wiring.Wiring) (Step, string) {
 		Target: k.String(), From: strings.Join(have, ","), To: strings.Join(want, ","), Call: "PATCH " + k.String() + " (key_ops)",
 		ReadBack: "GET " + k.String() + " permits wrapKey and unwrapKey",
 		Undo:     Irreversible + ": taking operations away is its owner's; they were: " + orSelf(strings.Join(have, ", "), "none"),
-	}, ""
-}
-
-// grantStep names the assignment by what it grants and to whom, so that a
-// second try of the same plan meets its own assignment.
-func grantStep(f Facts, w wiring.Wiring) (Step, string) {
-	switch {
-	case !w.Vault.OK() || !w.Identity.OK():
-		return Step{}, "the vault or the identity was not read"
-	case !w.Vault.Value.RBAC:
-		return Step{}, "the vault uses access policies, which are not written by us: whoever owns the vault sets get, wrapKey and unwrapKey"
-	}
-	scope, principal := w.Vault.Value.ID.String(), w.Identity.Value.PrincipalID
-	if f.GrantAtKey {
-		scope += "/keys/" + f.Key.Name
-	}
-	name := uuid.NewSHA1(uuid.NameSpaceURL, []byte(strings.ToLower(scope+"|"+principal+"|"+RoleEncryptionUser))).String()
-	return Step{
-		Target: scope, From: "no grant", To: RoleEncryptionUser,
-		Call:     "PUT " + scope + "/providers/Microsoft.Authorization/roleAssignments/" + name,
-		Args:     map[string]string{"assignment": name, "principalId": principal, "principalType": "ServicePrincipal"},
-		ReadBack: "GET of the assignment shows role and principal; it takes effect within minutes",
-		Undo:     Irreversible + ": removing a grant is its owner's",
 	}, ""
 }
 

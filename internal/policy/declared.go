@@ -15,6 +15,9 @@ type Declared struct {
 	Rotation    Rotation
 	Diagnostics Diagnostics
 	Events      Events
+	// AccessPolicies: restore-grant also adds to the access policies of vaults that
+	// have no roles.
+	AccessPolicies bool
 }
 
 // Rotation is the rotation policy that set-rotation-policy gives to keys that have

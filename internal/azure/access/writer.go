@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/authorization/armauthorization/v2"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armresources/v3"
@@ -24,6 +25,7 @@ const vaultVersion = "2026-02-01"
 // request without retries. It can take nothing away.
 type Writer struct {
 	*Client
+	once  *arm.ClientOptions
 	put   *armauthorization.RoleAssignmentsClient
 	read  *armresources.Client
 	write *armresources.Client
@@ -32,7 +34,7 @@ type Writer struct {
 // NewWriter returns a writer that acts as cred.
 func NewWriter(p cloud.Profile, cred azcore.TokenCredential, c *Client) (*Writer, error) {
 	const op = "access.NewWriter"
-	w := &Writer{Client: c}
+	w := &Writer{Client: c, once: p.ARMOptions(cloud.NoRetry())}
 	var err error
 	if w.put, err = armauthorization.NewRoleAssignmentsClient("", cred, p.ARMOptions(cloud.NoRetry())); err != nil {
 		return nil, fault.Wrap(fault.Invalid, op, err)

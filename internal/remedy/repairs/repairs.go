@@ -39,6 +39,7 @@ type Clusters interface {
 // Vaults are vaults and the grants on them.
 type Vaults interface {
 	restoregrant.Grants
+	restoregrant.Policies
 	opentrustedbypass.Vaults
 	enablepurgeprotection.Vaults
 	recovervault.Vaults
@@ -57,7 +58,7 @@ func Over(k Keys, c Clusters, v Vaults, e Ears) map[string]func(p plan.Plan, par
 		plan.RecoverKey:            func(p plan.Plan, at string) (remedy.Effect, error) { return recoverkey.Effect(k, p, at), nil },
 		plan.ReenableVersion:       func(p plan.Plan, at string) (remedy.Effect, error) { return reenableversion.Effect(k, p, at), nil },
 		plan.FixKeyOps:             func(p plan.Plan, at string) (remedy.Effect, error) { return fixkeyops.Effect(k, p, at), nil },
-		plan.RestoreGrant:          func(p plan.Plan, at string) (remedy.Effect, error) { return restoregrant.Effect(v, p, at), nil },
+		plan.RestoreGrant:          func(p plan.Plan, at string) (remedy.Effect, error) { return restoregrant.Effect(v, v, p, at) },
 		plan.AttachIdentity:        func(p plan.Plan, at string) (remedy.Effect, error) { return attachidentity.Effect(c, p, at) },
 		plan.OpenTrustedBypass:     func(p plan.Plan, at string) (remedy.Effect, error) { return opentrustedbypass.Effect(v, p, at) },
 		plan.EnablePurgeProtection: func(p plan.Plan, at string) (remedy.Effect, error) { return enablepurgeprotection.Effect(v, p, at) },
