@@ -51,6 +51,8 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 		return nil, fmt.Errorf("CMKGUARD_CLOUD=%s: %w", s.Cloud, err)
 	}
 	now := profile.Clock()
+	drift := cloud.NewDrift(now)
+	profile = profile.WithDrift(drift)
 	b, closer, err := openBackend(ctx, s, profile, now)
 	if err != nil {
 		return nil, err
@@ -72,7 +74,7 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 		Alerts: alert.NewDispatcher(b.State, rec, meter.Channels(channels), now, jitter).Under(alertRules(pol, b.State, now)),
 		Seal:   seal,
 		Now:    now, NewID: uuid.NewString,
-		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL, Refresh: refresher(channels, log), Ourselves: ourselves(s), Watch: guard.Watch{Beats: true},
+		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL, Refresh: refresher(channels, log), Ourselves: ourselves(s), Watch: guard.Watch{Beats: true, Clock: drift},
 		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
 	}
 	problems = appendProblem(append(problems, more...), heartbeatOf(g, pol, p.Env, meter))

@@ -50,6 +50,7 @@ type Sim struct {
 	o     Options
 	mu    sync.Mutex
 	clock *Clock
+	ahead time.Duration // of the clock, in the answers' Date
 	rand  *rand.Rand
 
 	vaults      map[string]*Vault   // by host

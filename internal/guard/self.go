@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"errors"
+	"time"
 
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/event"
@@ -20,6 +21,14 @@ type Watch struct {
 	DeadLetters DeadLetters // nil: nobody looks there (SELF-002)
 	Remediator  Identity    // nil: what it may do is not asked (SELF-006)
 	Rights      OwnRights   // nil: nobody asks what our identities may do (SELF-021, SELF-022)
+	Clock       Clock       // nil: ours is not compared (SELF-010)
+}
+
+// Clock compares our clock with others'.
+type Clock interface {
+	// Offset is how far the others are ahead of us, as compared at a time; ok is false
+	// where nothing was compared lately.
+	Offset() (off time.Duration, at time.Time, ok bool)
 }
 
 // applySelf brings incidents about ourselves up to date, one batch per subject,
@@ -101,6 +110,9 @@ func (g *Guard) watchSelf(ctx context.Context, load self.Load) error {
 		return err
 	}
 	verdicts = append(verdicts, self.JudgeLoad(load, g.Policy.Limits.BacklogAge, g.Now()))
+	if g.Watch.Clock != nil {
+		verdicts = append(verdicts, self.JudgeClock(g.Watch.Clock.Offset()))
+	}
 	_, err = g.applySelf(ctx, verdicts...)
 	return err
 }

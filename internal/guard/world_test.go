@@ -86,6 +86,7 @@ type world struct {
 	cluster azureid.Resource
 	verify  func() journal.Report
 	boot    func(parts) *guard.Guard
+	drift   *cloud.Drift
 	ids     atomic.Int64
 }
 
@@ -158,7 +159,10 @@ func (w *world) build(o setup, profile cloud.Profile, dir string, with parts) *g
 		must(w.t, err)
 		return r
 	}
-	profile = profile.WithGate(limit.New(b.State, now))
+	if w.drift == nil {
+		w.drift = cloud.NewDrift(now)
+	}
+	profile = profile.WithGate(limit.New(b.State, now)).WithDrift(w.drift)
 	cred, err := profile.Credential("")
 	must(w.t, err)
 	sv, err := survey.Connect(profile, cred, []string{sub}, now)

@@ -26,6 +26,7 @@ const (
 	Hands      = "SELF-006"
 	Sweeps     = "SELF-007"
 	Backlog    = "SELF-008"
+	Clock      = "SELF-010"
 	Settings   = "SELF-011"
 	Observes   = "SELF-021"
 	Remediates = "SELF-022"
@@ -83,6 +84,12 @@ func Catalogue() []Check {
 			"events are taken in and not acted on: rotations, repairs and alerts come late or not at all",
 			"Look at the app's log for invocations of the function work: does it run, does each invocation fail or time out, is the storage account throttled? " +
 				"What is named is tried again by itself.",
+		},
+		{
+			Clock, "Our clock is right", risk.High,
+			"expiry, deadlines and freeze windows are judged by a wrong time, and another instance's work is taken for late or not yet due",
+			"Set this machine's clock by a time server (chrony, w32time; in a container it is the host's). If only Azure's answers look wrong, see whether a proxy " +
+				"answers from a cache.",
 		},
 		{
 			Settings, "Settings and policy are in force", risk.High,

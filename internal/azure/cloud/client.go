@@ -83,6 +83,9 @@ func (p Profile) ClientOptions(retry policy.RetryOptions) azcore.ClientOptions {
 	if p.gate != nil {
 		o.PerRetryPolicies = []policy.Policy{gatePolicy{p, p.gate}}
 	}
+	if p.drift != nil {
+		o.PerRetryPolicies = append(o.PerRetryPolicies, driftPolicy{p.drift})
+	}
 	return o
 }
 

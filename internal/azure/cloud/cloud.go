@@ -26,6 +26,7 @@ type Profile struct {
 	Token    string            // static test token; "" asks Azure for tokens
 	ClockURL string            // replaces the wall clock; "" is the wall clock
 
+	drift     *Drift            // nil: our clock is not compared with the services'
 	gate      Gate              // nil: services are called as often as anybody likes
 	patience  time.Duration     // how long a call may wait at the gate; 0 is waitHere
 	transport http.RoundTripper // nil: the network
