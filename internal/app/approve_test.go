@@ -237,8 +237,13 @@ func TestThePageShowsAndThePostDecides(t *testing.T) {
 			t.Errorf("%s: %+v, want %s", what, c.got, c.want)
 		}
 	}
+	refused := ask(t, base, "GET", id, "", browser)
+	if refused.Status != "401" || !strings.Contains(refused.Body, `href="/.auth/login/aad?post_login_redirect_uri=%2Fapi%2Fapprovals%2Frecover-key~`) ||
+		!strings.Contains(refused.Header["Content-Security-Policy"], "default-src 'none'") || refused.Header["Www-Authenticate"] != "Bearer" {
+		t.Errorf("a browser that nobody signed in: %+v", refused)
+	}
 	page := ask(t, base, "GET", id, "", signedIn("1"), browser)
-	for _, want := range []string{"POST https://kv-a.vault.azure.net/deletedkeys/kek/recover", "IRREVERSIBLE", "0 of 2 persons", "cache-a"} {
+	for _, want := range []string{"POST https://kv-a.vault.azure.net/deletedkeys/kek/recover", "IRREVERSIBLE", "0 of 2 persons", "cache-a", "until then it can be recovered", "nobody yet"} {
 		if !strings.Contains(page.Body, want) {
 			t.Errorf("the page does not say %q:\n%s", want, page.Body)
 		}
