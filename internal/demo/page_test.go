@@ -2,14 +2,18 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/alerttest"
+	"cmkguard/internal/alert/email"
 	"cmkguard/internal/alert/pagerduty"
 	"cmkguard/internal/alert/slack"
 	"cmkguard/internal/alert/teams"
@@ -35,6 +39,18 @@ func get(t *testing.T, url, host string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
+// mailTo is a channel to the mailbox, which trusts it by its file of roots.
+func mailTo(t *testing.T, m *mailbox, now func() time.Time) (alert.Channel, error) {
+	t.Helper()
+	raw, err := os.ReadFile(m.roots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(raw)
+	return email.New(email.Options{Server: m.addr, Implicit: true, From: "a@demo.example", To: []string{"b@demo.example"}, Roots: roots, Now: now})
+}
+
 // TestThePageShowsWhatTheChannelsSend over the channels that ship.
 func TestThePageShowsWhatTheChannelsSend(t *testing.T) {
 	t.Parallel()
@@ -44,6 +60,11 @@ func TestThePageShowsWhatTheChannelsSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.server.Close()
+	box, err := openMailbox(t.TempDir(), r.keep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.listen.Close()
 	p, err := showSent(r)
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +76,7 @@ func TestThePageShowsWhatTheChannelsSend(t *testing.T) {
 		"pager": func() (alert.Channel, error) { return pagerduty.New(r.url, s["CMKGUARD_DEMO_PAGER"], now) },
 		"chat":  func() (alert.Channel, error) { return slack.NewWebhook(s["CMKGUARD_DEMO_CHAT"], now) },
 		"team":  func() (alert.Channel, error) { return teams.New(s["CMKGUARD_DEMO_TEAM"], now) },
+		"mail":  func() (alert.Channel, error) { return mailTo(t, box, now) },
 	} {
 		c, err := ch()
 		if err != nil {
@@ -67,8 +89,8 @@ func TestThePageShowsWhatTheChannelsSend(t *testing.T) {
 			t.Errorf("%s: %d %s", name, code, body)
 		}
 	}
-	if _, body := get(t, p.url+"count", ""); body != "4" {
-		t.Errorf("count %s, want 4", body)
+	if _, body := get(t, p.url+"count", ""); body != "5" {
+		t.Errorf("count %s, want 5", body)
 	}
 	if _, ok := r.find(func(a alert.Alert) bool { return a.ID == "a-1" }); !ok {
 		t.Error("the signed alert was not taken")
@@ -79,9 +101,16 @@ func TestThePageShowsWhatTheChannelsSend(t *testing.T) {
 	if _, ok := r.find(func(a alert.Alert) bool { return a.ID == "forged" }); ok {
 		t.Error("an unsigned alert was taken")
 	}
-	for path, want := range map[string]int{"": 200, "style.css": 200, "live.js": 200, "page.html": 404, "mail/1": 404} {
+	for path, want := range map[string]int{"": 200, "style.css": 200, "live.js": 200, "page.html": 404, "mail/99": 404} {
 		if code, _ := get(t, p.url+path, ""); code != want {
 			t.Errorf("/%s: %d, want %d", path, code, want)
+		}
+	}
+	all, _ := r.messages()
+	for _, m := range all {
+		code, body := get(t, fmt.Sprintf("%smail/%d", p.url, m.N), "")
+		if ok := m.Kind == "email"; ok != (code == http.StatusOK && strings.Contains(body, "<h1") && strings.Contains(body, "the identity cannot unwrap")) {
+			t.Errorf("mail/%d of %s: %d", m.N, m.Kind, code)
 		}
 	}
 	if code, body := get(t, p.url, "evil.example:80"); code != http.StatusMisdirectedRequest || strings.Contains(body, "CRITICAL") {

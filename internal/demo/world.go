@@ -25,6 +25,7 @@ type demo struct {
 	sim     *azuresim.Sim
 	server  *azuresim.Server
 	hook    *receivers
+	mail    *mailbox
 	dir     string
 	state   string
 	profile string
@@ -52,15 +53,18 @@ func setUp(ctx context.Context, binary string) (*demo, error) {
 	if d.hook, err = listen(d.sim.Clock().Now); err != nil {
 		return nil, err
 	}
+	if d.mail, err = openMailbox(dir, d.hook.keep); err != nil {
+		return nil, err
+	}
 	policy := filepath.Join(dir, "policy.yaml")
-	if err := os.WriteFile(policy, []byte(fmt.Sprintf(policyText, d.hook.url)), 0o600); err != nil {
+	if err := os.WriteFile(policy, []byte(fmt.Sprintf(policyText, d.hook.url, d.mail.addr)), 0o600); err != nil {
 		return nil, err
 	}
 	settings := d.hook.settings()
 	maps.Copy(settings, map[string]string{
 		"CMKGUARD_STATE": "file:" + d.state, "CMKGUARD_CLOUD": d.profile, "CMKGUARD_POLICY": policy,
 		"CMKGUARD_SUBSCRIPTIONS": subscription, "CMKGUARD_REMEDIATOR_CLIENT_ID": "88888888-8888-8888-8888-888888888888",
-		"CMKGUARD_LOG_LEVEL": "info",
+		"CMKGUARD_LOG_LEVEL": "info", "SSL_CERT_FILE": d.mail.roots,
 	})
 	d.child = hostproc.New(binary, settings)
 	return d, d.child.Start(ctx)
@@ -74,8 +78,9 @@ channels:
   - {name: pager, kind: pagerduty, url: "%[1]s", secretRef: CMKGUARD_DEMO_PAGER}
   - {name: chat, kind: slack, secretRef: CMKGUARD_DEMO_CHAT}
   - {name: team, kind: teams, secretRef: CMKGUARD_DEMO_TEAM}
+  - {name: mail, kind: email, server: "%[2]s", tls: implicit, from: CMK Guard <cmkguard@demo.example>, to: [oncall@demo.example]}
 alerts:
-  - {minSeverity: info, channels: [ops, pager, chat, team, log]}
+  - {minSeverity: info, channels: [ops, pager, chat, team, mail, log]}
 `
 
 // populate makes three clusters of both kinds in two vaults: one with roles,
@@ -131,5 +136,6 @@ func (d *demo) close() {
 	d.child.Stop()
 	d.server.Close()
 	d.hook.server.Close()
+	d.mail.listen.Close()
 	_ = os.RemoveAll(d.dir)
 }
