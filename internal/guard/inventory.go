@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 
@@ -89,6 +90,26 @@ func (g *Guard) inventory(ctx context.Context, p *picture) error {
 	}
 	p.lost = "the inventory says: " + was.Type + " " + was.Principal + " lost " + was.Role + " on " + was.Scope
 	return nil
+}
+
+// grantsBefore are the grants by which the chain's identity was ever seen to reach its
+// key, for people who decide to give one back: after a vault was recovered, all of
+// them are gone.
+func (g *Guard) grantsBefore(ctx context.Context, w wiring.Wiring) (out []string, err error) {
+	at := w.Vault.Value.ID.Key() + "/keys/" + strings.ToLower(w.Key().Name)
+	err = g.each(ctx, grantsPartition, "grant~", func(row store.Row) (bool, error) {
+		var was grant
+		if json.Unmarshal(row.Value, &was) != nil || !strings.EqualFold(was.Principal, w.Identity.Value.PrincipalID) {
+			return true, nil // another's; or damaged, and it is evidence only
+		}
+		scope := strings.TrimRight(strings.ToLower(was.Scope), "/")
+		if at == scope || strings.HasPrefix(at, scope+"/") {
+			out = append(out, was.Role+" on "+was.Scope)
+		}
+		return true, nil
+	})
+	slices.Sort(out)
+	return slices.Compact(out), err
 }
 
 func (g *Guard) remember(ctx context.Context, a wiring.RoleAssignment, roles map[string]wiring.RoleDefinition) error {

@@ -43,6 +43,12 @@ func (g *Guard) repairFacts(ctx context.Context, p *picture, subject event.Subje
 			f.Key = f.Consumers.Clusters[0].CMK.Key.Base()
 		}
 	}
+	if v.Remedy == plan.RestoreGrant && shows[0].Vault.OK() {
+		var err error
+		if f.Before, err = g.grantsBefore(ctx, shows[0]); err != nil {
+			return f, false, err
+		}
+	}
 	f.Since = p.now
 	row, ok, err := g.get(ctx, incident.Partition(subject), incident.RowKey(v.Check))
 	if err != nil {

@@ -30,8 +30,12 @@ func roleStep(f Facts, w wiring.Wiring) Step {
 		scope += "/keys/" + f.Key.Name
 	}
 	name := uuid.NewSHA1(uuid.NameSpaceURL, []byte(strings.ToLower(scope+"|"+principal+"|"+RoleEncryptionUser))).String()
+	from := "no grant"
+	if len(f.Before) > 0 {
+		from += "; before: " + strings.Join(f.Before, ", ")
+	}
 	return Step{
-		Target: scope, From: "no grant", To: RoleEncryptionUser,
+		Target: scope, From: from, To: RoleEncryptionUser,
 		Call:     "PUT " + scope + "/providers/Microsoft.Authorization/roleAssignments/" + name,
 		Args:     map[string]string{"assignment": name, "principalId": principal, "principalType": "ServicePrincipal"},
 		ReadBack: "GET of the assignment shows role and principal; it takes effect within minutes",

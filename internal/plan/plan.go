@@ -90,6 +90,8 @@ type Facts struct {
 	Since time.Time
 	// GrantAtKey says that grants belong at the key's scope, not the vault's.
 	GrantAtKey bool
+	// Before are the grants by which the identity was seen to reach the key: restore-grant.
+	Before []string
 	// Declared is what the policy says that remedies write.
 	Declared policy.Declared
 	// OurVersions are the versions that our own intents made.
