@@ -9,7 +9,11 @@ import (
 	"time"
 
 	"cmkguard/internal/fault"
+	"cmkguard/internal/store"
 )
+
+// claimFor is longer than a call may take.
+const claimFor = 3 * sendTimeout
 
 // deliver sends what is due of an incident: x, or the later delivery to which it
 // yields after it was held.
@@ -51,6 +55,9 @@ func (p *pass) attempt(ctx context.Context, x *parcel, held *Held) error {
 		}
 		return nil
 	}
+	if !p.claim(ctx, x) {
+		return nil
+	}
 	a := x.n.Alert
 	if held != nil {
 		a.Notes = append(slices.Clone(a.Notes), heldNote(*held, p.now()))
@@ -58,6 +65,24 @@ func (p *pass) attempt(ctx context.Context, x *parcel, held *Held) error {
 	began := p.now()
 	id, failed := p.call(ctx, ch, a)
 	return p.settle(ctx, x, id, p.now().Sub(began), failed)
+}
+
+// claim takes the delivery for this call: the work item that wrote an alert and the
+// sweep come to the same row at the same moment, and people would be told twice. Who
+// is slower waits, as if it were not due; if the claimant dies, it is due again when
+// the claim is over. A storage that takes no claim is no reason to tell nobody.
+func (p *pass) claim(ctx context.Context, x *parcel) (mine bool) {
+	n := x.stored
+	n.NextAt = p.now().Add(claimFor).UTC()
+	etags, err := p.state.Apply(ctx, p.partition, []store.Op{{Kind: store.Replace, Key: x.row.Key, Value: encode(n), ETag: x.row.ETag}})
+	if fault.Is(err, fault.Conflict) {
+		x.n.NextAt, x.stale = n.NextAt, true
+		return false
+	}
+	if err == nil && len(etags) == 1 {
+		x.row.ETag = etags[0]
+	}
+	return true
 }
 
 // call sends, within its time.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"testing"
+	"time"
 
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/alerttest"
@@ -42,11 +43,12 @@ func TestWhatIsGivenUpIsListedFirst(t *testing.T) {
 		t.Fatalf("%+v: given up and on no list", ns[0])
 	}
 	b.state.fail = nil
+	b.clock = b.clock.Add(time.Minute) // the claim of the call that failed is over
 	b.dispatch()
 	ns, _ := b.rows()
 	rows := b.givenUp()
 	var lost alert.Lost
-	if len(rows) != 1 || rows[0].Key != ns[0].ID || json.Unmarshal(rows[0].Value, &lost) != nil || lost.Partition != part || !lost.At.Equal(start()) || ns[0].State != alert.Poison {
+	if len(rows) != 1 || rows[0].Key != ns[0].ID || json.Unmarshal(rows[0].Value, &lost) != nil || lost.Partition != part || !lost.At.Equal(b.clock) || ns[0].State != alert.Poison {
 		t.Fatalf("%+v, listed %+v", ns, rows)
 	}
 }
