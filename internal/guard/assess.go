@@ -230,6 +230,7 @@ func (g *Guard) judge(p *picture, w wiring.Wiring) {
 		}
 	}
 	g.judgeReads(p, w)
+	g.judgeOwner(p, w)
 }
 
 // add takes a verdict in; of two about the same the worse stays.

@@ -43,6 +43,8 @@ type Sight interface {
 	Sights(ctx context.Context) []wiring.Sight
 	// Hands says what a principal lacks of what it needs over all clusters.
 	Hands(ctx context.Context, principal string, by wiring.HandsJudge) wiring.Fact[wiring.Hands]
+	// Rivals lists who else holds a role whose name begins so.
+	Rivals(ctx context.Context, role, principal string) wiring.Fact[[]wiring.Rival]
 }
 
 // Reach maps a subject back to the clusters that it touches.

@@ -132,7 +132,7 @@ func (g *Guard) watchAround(ctx context.Context, run Survey) error {
 		verdicts = append(verdicts, self.JudgeDeadLetters(g.countDeadLetters(ctx), g.Policy.Limits.DeadLetters))
 	}
 	if g.Watch.Remediator != nil {
-		verdicts = append(verdicts, g.judgeHands(ctx, run))
+		verdicts = append(verdicts, g.judgeHands(ctx, run), g.judgeRivals(ctx, run))
 	}
 	_, err = g.applySelf(ctx, verdicts...)
 	return errors.Join(err, g.rightsDue(ctx))

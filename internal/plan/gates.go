@@ -77,7 +77,7 @@ type gate func(Plan, Facts, Inputs) Ruling
 // Gates asks every gate of the plan. All answer, so that a person sees every
 // reason at once and not one per try.
 func Gates(p Plan, f Facts, in Inputs) []Ruling {
-	list := []gate{gateObserve, gatePause, gateFreeze, gateCredential, gateHold, gateExempt, gateMode}
+	list := []gate{gateObserve, gatePause, gateFreeze, gateCredential, gateHold, gateOwner, gateExempt, gateMode}
 	switch {
 	case Deaf(p.Remedy): // an erasure is logged too
 	case p.Remedy == SetRotationPolicy:

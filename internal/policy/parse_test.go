@@ -77,6 +77,7 @@ func TestTheDocumentedExample(t *testing.T) {
 	want.ImportedMaterial = []string{"kv-byok/*"}
 	sub := []string{"11111111-1111-1111-1111-111111111111"}
 	want.Scope = Scope{Subscriptions: sub, Exclude: []string{"sandbox-*", "/subscriptions/*/resourceGroups/lab-*"}}
+	want.Owner = Owner{Installation: "weu-prod", Subscriptions: sub, Tags: map[string]string{"region": "weu"}, Others: []string{"00000000-0000-0000-0000-000000000002"}}
 	want.Rules = []Rule{
 		{Name: "payments-by-hand", Match: Match{Tags: map[string]string{"team": "payments"}}, Remedies: map[string]Mode{"rotate": Approve}},
 		{

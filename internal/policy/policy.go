@@ -58,6 +58,7 @@ type Policy struct {
 	// ConsumersMustBeKnown holds a rotation whose consumers cannot be enumerated.
 	ConsumersMustBeKnown bool
 	Scope                Scope
+	Owner                Owner
 	Approvals            Approvals
 	Exemptions           []Exemption
 	// ErasableKeys lists keys whose end is to be purged (cryptographic erasure).

@@ -44,6 +44,7 @@ func (r reader) root(n node) {
 		"version":               note("version", checkVersion),
 		"pause":                 note("pause", func(n node) { p.Pause = n.boolean() }),
 		"scope":                 note("scope", r.scope),
+		"owner":                 note("owner", r.owner),
 		"remedies":              note("remedies", func(n node) { p.Remedies = r.remedies(n) }),
 		"consumersMustBeKnown":  note("consumersMustBeKnown", func(n node) { p.ConsumersMustBeKnown = n.boolean() }),
 		"importedMaterial":      note("importedMaterial", func(n node) { p.ImportedMaterial = n.texts(checkKeyPattern) }),

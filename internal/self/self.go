@@ -26,6 +26,7 @@ const (
 	Hands      = "SELF-006"
 	Sweeps     = "SELF-007"
 	Backlog    = "SELF-008"
+	Owner      = "SELF-009"
 	Clock      = "SELF-010"
 	Settings   = "SELF-011"
 	Observes   = "SELF-021"
@@ -84,6 +85,12 @@ func Catalogue() []Check {
 			"events are taken in and not acted on: rotations, repairs and alerts come late or not at all",
 			"Look at the app's log for invocations of the function work: does it run, does each invocation fail or time out, is the storage account throttled? " +
 				"What is named is tried again by itself.",
+		},
+		{
+			Owner, "Nobody else acts on what is ours", risk.High,
+			"two installations that act on the same key can make two versions, and undo what the other does",
+			"Agree which installation acts: owner in each policy file (installation, subscriptions, tags), and the tag cmkguard-owner. Take the other's remediator " +
+				"role away here, or name its object id under owner.others where it is meant to be.",
 		},
 		{
 			Clock, "Our clock is right", risk.High,

@@ -1,0 +1,45 @@
+package guard
+
+import (
+	"context"
+
+	"cmkguard/internal/plan"
+	"cmkguard/internal/policy"
+	"cmkguard/internal/risk"
+	"cmkguard/internal/self"
+	"cmkguard/internal/wiring"
+)
+
+// remediatorRole is how the names of the roles begin that infra/access.bicep gives
+// remediators: whoever holds one was set up to act, and everybody who may read role
+// assignments sees it.
+const remediatorRole = "CMK Guard Remediator"
+
+// judgeOwner adds to the picture whether tags say that another installation acts on
+// what the policy says is ours.
+func (g *Guard) judgeOwner(p *picture, w wiring.Wiring) {
+	us := g.Policy.Owner.Installation
+	if us == "" || !g.Watch.Beats {
+		return
+	}
+	c := w.Cluster.Value
+	owns, _ := g.Policy.Owns(policy.Target{
+		Subscription: w.ID.Subscription(), ResourceGroup: w.ID.ResourceGroup(), Cluster: w.ID.String(), ClusterName: c.Name, Key: w.Key(), Tags: c.Tags,
+	})
+	p.add(self.JudgeOwner(w, us, owns, plan.Owners(w)))
+}
+
+// judgeRivals judges who else may act in the watched scope.
+func (g *Guard) judgeRivals(ctx context.Context, run Survey) risk.Verdict {
+	if g.Policy.Owner.Installation == "" {
+		return self.JudgeRivals(wiring.Fact[[]wiring.Rival]{}, nil, "no owner is declared", g.Now())
+	}
+	who := ""
+	if g.CanWrite { // without a remediator of ours every one is another's
+		var err error
+		if who, err = g.Watch.Remediator.Principal(ctx); err != nil {
+			return self.JudgeRivals(wiring.Failed[[]wiring.Rival]("token of the remediator", g.Now(), err.Error()), nil, "", g.Now())
+		}
+	}
+	return self.JudgeRivals(run.Rivals(ctx, remediatorRole, who), g.Policy.Owner.Others, "", g.Now())
+}
