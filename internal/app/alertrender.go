@@ -26,7 +26,8 @@ func renderCommand(p Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "render --channel CHANNEL --example EXAMPLE",
 		Short: "Show what a channel would send of an example: the exact payload, or with --text what a person sees",
-		Long: "CHANNEL is the name of one in the policy, or a kind: " + strings.Join(policy.Kinds(), ", ") + ".\n" +
+		Long: "CHANNEL is the name of one in the policy, or a kind: " + strings.Join(policy.Kinds(), ", ") + ",\n" +
+			"or a webhook's recipe: " + strings.Join(policy.Recipes(), ", ") + ".\n" +
 			"--example list names the examples. Secrets are shown as zeros. Nothing is sent.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -102,8 +103,12 @@ func channelNamed(pol *policy.Policy, name string) (policy.Channel, error) {
 			return c, nil
 		}
 	}
+	if slices.Contains(policy.Recipes(), name) {
+		return policy.Sample(name), nil
+	}
 	if !slices.Contains(policy.Kinds(), name) {
-		return policy.Channel{}, fmt.Errorf("--channel %q is neither a channel of the policy nor a kind: want %s", name, strings.Join(policy.Kinds(), ", "))
+		return policy.Channel{}, fmt.Errorf("--channel %q is neither a channel of the policy nor a kind nor a recipe: want %s, %s", name,
+			strings.Join(policy.Kinds(), ", "), strings.Join(policy.Recipes(), ", "))
 	}
 	c := policy.Channel{Name: name, Kind: name, SecretRef: "NONE"}
 	switch name {
@@ -120,7 +125,7 @@ func channelNamed(pol *policy.Policy, name string) (policy.Channel, error) {
 // zeros is a secret in the form that the channel wants, which opens nothing.
 func zeros(c policy.Channel) string {
 	switch {
-	case c.Kind == "webhook":
+	case c.Kind == "webhook" && (c.Hook.Auth == "" || c.Hook.Auth == policy.AuthSignature):
 		return "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32))
 	case c.Kind == "slack" && c.Target != "":
 		return "xoxb-0"

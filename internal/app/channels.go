@@ -63,10 +63,7 @@ func (m *channelMaker) one(c policy.Channel) (alert.Channel, error) {
 			return nil, fmt.Errorf("setting %s (secretRef) is not set", c.SecretRef)
 		}
 	}
-	now := m.now
-	if now == nil {
-		now = m.profile.Clock()
-	}
+	now := m.clock()
 	switch c.Kind {
 	case "console":
 		return console.New(m.process.Stdout, false, now), nil
@@ -79,10 +76,22 @@ func (m *channelMaker) one(c policy.Channel) (alert.Channel, error) {
 		})
 	case "eventgrid":
 		return m.grid(c)
-	case "webhook", "pagerduty", "slack", "teams":
+	case "webhook":
+		if len(c.Hook.Requests) > 0 {
+			return m.hook(c, secret)
+		}
+		return secretChannel(c, secret, now)
+	case "pagerduty", "slack", "teams":
 		return secretChannel(c, secret, now)
 	}
 	return nil, fault.New(fault.Invalid, "app.channelMaker", "kind %q is not one that this build has", c.Kind)
+}
+
+func (m *channelMaker) clock() func() time.Time {
+	if m.now != nil {
+		return m.now
+	}
+	return m.profile.Clock()
 }
 
 func (m *channelMaker) grid(c policy.Channel) (alert.Channel, error) {

@@ -117,7 +117,7 @@ func policyCommand(p Process) *cobra.Command {
 			return nil
 		},
 	})
-	cmd.AddCommand(profileCommand(p))
+	cmd.AddCommand(profileCommand(p), recipeCommand(p))
 	return cmd
 }
 
@@ -137,6 +137,27 @@ func profileCommand(p Process) *cobra.Command {
 				return exitError{exitUsage, fmt.Errorf("there is no profile %q: want %s", args[0], strings.Join(policy.Profiles(), ", "))}
 			}
 			_, err := p.Stdout.Write(text)
+			return err
+		},
+	}
+}
+
+// recipeCommand prints what a webhook's recipe sends, to be read or changed.
+func recipeCommand(p Process) *cobra.Command {
+	return &cobra.Command{
+		Use:   "recipe [NAME]",
+		Short: "List the recipes of webhooks, or print one: what it sends, and the receiver's limits with their sources",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				_, err := fmt.Fprintln(p.Stdout, strings.Join(policy.Recipes(), "\n"))
+				return err
+			}
+			text, ok := policy.Recipe(args[0])
+			if !ok {
+				return exitError{exitUsage, fmt.Errorf("there is no recipe %q: want %s", args[0], strings.Join(policy.Recipes(), ", "))}
+			}
+			_, err := fmt.Fprint(p.Stdout, text)
 			return err
 		},
 	}

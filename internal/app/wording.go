@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/console"
@@ -48,15 +49,48 @@ func parsePolicy(file string, raw []byte) (*policy.Policy, error) {
 
 // lint is what is wrong with the policy's templates, by line of the file.
 func lint(pol *policy.Policy) []policy.Problem {
-	var out []policy.Problem
+	if len(pol.Templates) == 0 && !slices.ContainsFunc(pol.Channels, func(c policy.Channel) bool { return len(c.Hook.Requests) > 0 }) {
+		return nil
+	}
+	l := templates.NewLinter()
+	out := lintHooks(l, pol)
 	for _, t := range pol.Templates {
 		part, ok := templates.Find(t.Kind, t.Part)
 		if !ok {
 			out = append(out, policy.Problem{Line: t.Line, Field: "templates." + t.Kind + "." + t.Part, Message: "is no part that a template can make"})
 			continue
 		}
-		if _, p := templates.Lint(part, t.Text); p != nil {
+		if p := l.Lint(part, t.Text, nil, nil); p != nil {
 			out = append(out, policy.Problem{Line: t.Line + max(0, p.Line-1), Field: "templates." + t.Kind + "." + t.Part, Message: p.Message})
+		}
+	}
+	return out
+}
+
+// lintHooks is what is wrong with the requests that the policy writes itself; those of
+// recipes are tried by tests, with what a policy gives them here.
+func lintHooks(l *templates.Linter, pol *policy.Policy) []policy.Problem {
+	var out []policy.Problem
+	for i, c := range pol.Channels {
+		for _, r := range c.Hook.Requests {
+			for _, t := range []struct {
+				part   templates.Part
+				source string
+				line   int
+			}{{templates.Path(), r.Path, r.PathLine}, {templates.Body(), r.Body, r.BodyLine}} {
+				if t.source == "" {
+					continue
+				}
+				p := l.Lint(t.part, t.source, c.Hook.With, r.On)
+				if p == nil {
+					continue
+				}
+				line, message := t.line+max(0, p.Line-1), p.Message
+				if c.Hook.Recipe != "" {
+					line, message = c.Line, "the recipe "+c.Hook.Recipe+": "+message
+				}
+				out = append(out, policy.Problem{Line: line, Field: fmt.Sprintf("channels[%d].%s", i, t.part.Name), Message: message})
+			}
 		}
 	}
 	return out

@@ -95,7 +95,7 @@ func TestAlertRender(t *testing.T) {
 	if code != 0 || len(strings.Split(strings.TrimSpace(list), "\n")) < 25 || !strings.Contains(list, "key-deleted            a key in use is deleted") {
 		t.Fatalf("exit %d\n%s", code, list)
 	}
-	for _, kind := range policy.Kinds() {
+	for _, kind := range append(policy.Kinds(), policy.Recipes()...) {
 		out, code := inProcess(t, "alert", "render", "--channel", kind, "--example", "key-deleted")
 		if code != 0 || !strings.Contains(out, "Key deleted: kv-shop/redis-kek") {
 			t.Errorf("%s: exit %d\n%s", kind, code, out)
@@ -109,8 +109,8 @@ func TestAlertRender(t *testing.T) {
 		}
 	}
 	for want, args := range map[string][]string{
-		"is neither a channel of the policy nor a kind": {"--channel", "fax"},
-		"--example list names them":                     {"--channel", "slack", "--example", "fax"},
+		"is neither a channel of the policy nor a kind nor a recipe": {"--channel", "fax"},
+		"--example list names them":                                  {"--channel", "slack", "--example", "fax"},
 	} {
 		if out, code := inProcess(t, append([]string{"alert", "render"}, args...)...); code != 2 || !strings.Contains(out, want) {
 			t.Errorf("%v: exit %d\n%s", args, code, out)

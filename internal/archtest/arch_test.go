@@ -48,7 +48,7 @@ var edges = map[string]string{
 	"internal/alert/route":                  "internal/alert internal/policy internal/risk",
 	"internal/alert/slack":                  "internal/alert internal/alert/markup internal/alert/post internal/alert/templates internal/fault internal/risk",
 	"internal/alert/teams":                  "internal/alert internal/alert/markup internal/alert/post internal/alert/templates internal/fault internal/risk",
-	"internal/alert/webhook":                "internal/alert internal/alert/post internal/canonical internal/fault",
+	"internal/alert/webhook":                "internal/alert internal/alert/post internal/alert/templates internal/canonical internal/fault internal/risk",
 	"internal/azure/access":                 "internal/azure/azfault internal/azure/cloud internal/azureid internal/fault internal/wiring",
 	"internal/azure/azfault":                "internal/fault",
 	"internal/azure/cloud":                  "internal/azureid internal/fault internal/limit",

@@ -13,11 +13,14 @@ func fieldKinds() map[string][]string {
 	return map[string][]string{
 		"region":  {kindPagerDuty},
 		"channel": {kindSlack},
-		"user":    {kindEmail, kindAlertmanager},
+		"user":    {kindEmail, kindAlertmanager, kindWebhook},
 		"server":  {kindEmail},
 		"tls":     {kindEmail},
 		"from":    {kindEmail},
 		"to":      {kindEmail},
+
+		"recipe": {kindWebhook}, "with": {kindWebhook}, "auth": {kindWebhook}, "header": {kindWebhook}, "audience": {kindWebhook},
+		"id": {kindWebhook}, "body": {kindWebhook}, "requests": {kindWebhook},
 	}
 }
 

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"net"
 	"net/url"
 	"regexp"
@@ -43,7 +44,7 @@ func readChannel(n node) Channel {
 	secretHere := func(n node) {
 		n.problem("holds a secret: want secretRef: NAME of the setting that holds it; replace the secret, it was in a file")
 	}
-	found := n.fields(map[string]func(node){
+	fields := map[string]func(node){
 		"name":      func(n node) { c.Name = n.text() },
 		"kind":      func(n node) { c.Kind = n.text() },
 		"url":       func(n node) { c.URL = readURL(n) },
@@ -58,9 +59,16 @@ func readChannel(n node) Channel {
 		"to":        func(n node) { c.To = readAddresses(n) },
 		"secret":    secretHere, "token": secretHere, "password": secretHere, "key": secretHere, "apiKey": secretHere,
 		"secretValue": secretHere,
-	})
+		"recipe":      func(n node) { c.Hook.Recipe = n.text() },
+		"with":        func(n node) { c.Hook.With = readWith(n) },
+	}
+	maps.Copy(fields, hookFields(&c.Hook))
+	found := n.fields(fields)
 	n.require(found, "name", "name: TEXT")
 	n.require(found, "kind", "kind: "+allKinds)
+	if c.Kind == kindWebhook {
+		finishHook(n, &c, found)
+	}
 	checkKind(n, c, found)
 	if c.Rate == (Rate{}) {
 		c.Rate = usualRate(c.Kind)
@@ -105,7 +113,8 @@ func checkKind(n node, c Channel, found map[string]bool) {
 		if found["url"] || found["secretRef"] {
 			n.problem("is a console with url or secretRef: want neither")
 		}
-	case kindWebhook, kindEventGrid, kindAlertmanager:
+	case kindWebhook: // finishHook
+	case kindEventGrid, kindAlertmanager:
 		n.require(found, "url", "url: https://...")
 	case kindEmail:
 		checkMail(n, found)

@@ -130,6 +130,7 @@ type Channel struct {
 	User      string // whose password the secret is: of a mail server, or before Alertmanager
 	Server    string // HOST:PORT of a mail server
 	TLS       string // of a mail server: "starttls" or "implicit"; "" goes by the port
+	Hook      Webhook
 	From      string // of mails
 	To        []string
 	Line      int

@@ -29,8 +29,9 @@ type Kit struct {
 	// Colour is how a body says its severity beside the word; nil where the receiver
 	// has nothing but words.
 	Colour func(body []byte) string
-	// Mute are the lifecycles that the receiver has no message for: nothing is sent.
-	Mute []alert.Lifecycle
+	// Mute reports whether the receiver has no message for the alert: nothing is sent.
+	// nil: it has one for each.
+	Mute func(a alert.Alert) bool
 	// Secrets must be in no error.
 	Secrets []string
 }
@@ -191,7 +192,7 @@ func (k Kit) taken(t *testing.T, a alert.Alert) [][]byte {
 	return out
 }
 
-func (k Kit) mute(a alert.Alert) bool { return slices.Contains(k.Mute, a.Lifecycle) }
+func (k Kit) mute(a alert.Alert) bool { return k.Mute != nil && k.Mute(a) }
 
 // messages: every kind of message that the product sends, the smallest and the
 // largest, keeps to what the provider documents, and shows its severity and title.

@@ -58,7 +58,8 @@ const (
 	identity = "33333333-3333-3333-3333-333333333333"
 	public   = "https://cmkguard.example.com"
 
-	partition = "9fe55fff8e88413bf260771c5b4d095cef957c59"
+	hash      = "9fe55fff8e88413bf260771c5b4d095cef957c59"
+	partition = "key~" + hash
 )
 
 // shop makes alerts about the estate at a time.
@@ -73,17 +74,24 @@ func cache(name, owner string) alert.Impact {
 func (s shop) incident(check, subject string, severity risk.Severity, what string) alert.Alert {
 	c, _ := risk.Find(check)
 	a := alert.Alert{
-		ID: "7f6f2a1e-" + check[4:] + "0-4c1d-9a57-0c5f0e8d9b11", DedupKey: "cmkguard/" + check + "/" + partition, GroupKey: partition,
+		ID: "7f6f2a1e-" + check[4:] + "0-4c1d-9a57-0c5f0e8d9b11", DedupKey: "cmkguard/" + check + "/" + partitionOf(subject), GroupKey: partitionOf(subject),
 		Lifecycle: alert.Trigger, Severity: severity, Check: check, Title: risk.Headline(check) + ": " + where(subject) + " (" + check + ")",
 		What: what, Breaks: c.Breaks, Next: []string{c.Guidance}, Subject: subject, At: s.at, Since: s.at,
 		Ref: "9b1f6d0a-6f1e-4c55-8f3e-1d2a44a0c7aa", Vault: "kv-shop", Runbook: "docs/checks.md#" + strings.ToLower(check),
 		Impact:   []alert.Impact{cache("shop-cache", "team-shop"), cache("sessions-cache", "team-web")},
+		Upstream: []string{partitionOf(subject), "vault~" + hash},
 		Evidence: []string{"keyvault GET " + keyURL + "/versions at " + s.at.Format(time.RFC3339) + ": 2 versions"},
 	}
 	for _, n := range c.Controls {
 		a.Controls = append(a.Controls, n.Framework+": "+n.Numbers)
 	}
 	return a
+}
+
+// partitionOf is as internal/incident names the partition of a subject.
+func partitionOf(subject string) string {
+	kind, _, _ := strings.Cut(subject, ":")
+	return kind + "~" + hash
 }
 
 // where is the last part of a subject; of a key, its vault and name.
@@ -109,7 +117,7 @@ func (s shop) after(days int) *time.Time {
 
 // waits dresses the alert with a plan that waits for people.
 func waits(a alert.Alert, remedy string) alert.Alert {
-	plan := remedy + "~" + partition
+	plan := remedy + "~" + hash
 	a.Done = []string{remedy + " is held (plan " + plan + "). mode: waits for an approval (compiled ceiling approve): 0 of 2 persons"}
 	a.Commands = append([]alert.Command{
 		{Does: "shows call by call what would be done", Line: "cmkguard plan " + plan},

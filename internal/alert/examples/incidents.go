@@ -105,7 +105,7 @@ func (s shop) approvalWanted() alert.Alert {
 	a := s.keyDisabled()
 	a.Lifecycle, a.Title, a.Since = alert.Update, "Still: "+a.Title, s.at.Add(-2*hour)
 	a.Event, a.Key = "", ""
-	a.Done = []string{"reenable-version is held (plan reenable-version~" + partition + "). mode: waits for an approval (compiled ceiling approve): 1 of 2 persons"}
+	a.Done = []string{"reenable-version is held (plan reenable-version~" + hash + "). mode: waits for an approval (compiled ceiling approve): 1 of 2 persons"}
 	return a
 }
 

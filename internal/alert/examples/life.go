@@ -64,7 +64,7 @@ func (s shop) gathered(id, title, what string) alert.Alert {
 
 func member(check, subject string, severity risk.Severity, title string) alert.Member {
 	return alert.Member{
-		ID: "7f6f2a1e-" + check[4:] + "0-4c1d-9a57-0c5f0e8d9b11", DedupKey: "cmkguard/" + check + "/" + partition,
+		ID: "7f6f2a1e-" + check[4:] + "0-4c1d-9a57-0c5f0e8d9b11", DedupKey: "cmkguard/" + check + "/" + partitionOf(subject),
 		Lifecycle: alert.Trigger, Severity: severity, Title: title, Subject: subject,
 	}
 }

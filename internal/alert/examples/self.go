@@ -47,8 +47,9 @@ func (s shop) selfGuard() alert.Alert {
 	a := s.own("start", alert.Trigger, risk.High, "Broken: Settings and policy are in force: cmkguard (SELF-011)",
 		"CMK Guard observes only: the policy is not in force, the built-in one is (dry run, console alerts): policy.yaml:12: remedies.rotate: \"automatic\" is no mode: want off, dry-run, approve or auto",
 		"Mend the setting or the policy line that is named and restart: cmkguard policy check FILE tells whether it is right.")
-	a.Check, a.DedupKey, a.GroupKey, a.Runbook = "SELF-011", "cmkguard/SELF-011/"+partition, partition, "docs/selfguard.md"
+	a.Check, a.DedupKey, a.GroupKey, a.Runbook = "SELF-011", "cmkguard/SELF-011/"+"scope~"+hash, "scope~"+hash, "docs/selfguard.md"
 	a.Breaks = "nothing is changed anywhere; problems are seen and told, and not mended"
+	a.Upstream = []string{"scope~" + hash}
 	a.Evidence = []string{"start of the process at " + s.at.Format(time.RFC3339) + ": settings and policy as read then"}
 	return a
 }

@@ -58,11 +58,31 @@ func isLoopback(host string) bool {
 // "not now" is Transient with the delay that the receiver asks for, 401 and 403
 // are Denied, everything else is Invalid.
 func (c *Client) Send(ctx context.Context, body []byte, header http.Header) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	return c.Do(ctx, Request{Method: http.MethodPost, Body: body, Header: header})
+}
+
+// Request is one call below the client's URL.
+type Request struct {
+	Method string
+	Path   string // goes behind the URL, with its query; "" or beginning with /
+	Body   []byte
+	Header http.Header
+}
+
+// Do is Send with another method or path.
+func (c *Client) Do(ctx context.Context, r Request) ([]byte, error) {
+	to := c.url
+	if r.Path != "" {
+		if !strings.HasPrefix(r.Path, "/") {
+			return nil, fault.New(fault.Invalid, c.op, "the path does not begin with /")
+		}
+		to = strings.TrimSuffix(to, "/") + r.Path // behind the host, whatever it holds
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, to, bytes.NewReader(r.Body))
 	if err != nil {
 		return nil, fault.New(fault.Invalid, c.op, "the url cannot be posted to")
 	}
-	req.Header = header.Clone()
+	req.Header = r.Header.Clone()
 	req.Header.Set("User-Agent", "cmkguard")
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -74,16 +94,16 @@ func (c *Client) Send(ctx context.Context, body []byte, header http.Header) ([]b
 	}
 	defer resp.Body.Close()
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // the status decides
-	return answer, c.judge(resp, answer)
+	return answer, c.judge(resp, answer, req)
 }
 
 // judge: what the receiver refused for good is given up, the rest comes again.
-func (c *Client) judge(resp *http.Response, answer []byte) error {
+func (c *Client) judge(resp *http.Response, answer []byte, req *http.Request) error {
 	code := resp.StatusCode
 	if code >= 200 && code < 300 {
 		return nil
 	}
-	e := fault.New(fault.Invalid, c.op, "the receiver answered %d %s%s", code, http.StatusText(code), reason(answer))
+	e := fault.New(fault.Invalid, c.op, "the receiver answered %d %s%s", code, http.StatusText(code), reason(answer, secretsOf(req)))
 	if code == http.StatusTooManyRequests {
 		e.Code = "rate" // alert.CodeRate
 	}
@@ -94,16 +114,6 @@ func (c *Client) judge(resp *http.Response, answer []byte) error {
 		e.Kind = fault.Denied
 	}
 	return e
-}
-
-// reason is a short word of the receiver's, such as invalid_blocks; a page or a
-// long text is left out, as it may hold what was sent.
-func reason(answer []byte) string {
-	s := strings.TrimSpace(string(answer))
-	if s == "" || len(s) > 60 || strings.ContainsAny(s, "<>{}\n\r\"") {
-		return ""
-	}
-	return ": " + s
 }
 
 // retryAfter reads seconds or an HTTP date; 0 for anything else.

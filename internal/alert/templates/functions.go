@@ -1,10 +1,12 @@
 package templates
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"text/template"
@@ -31,6 +33,8 @@ func functions() template.FuncMap {
 		},
 		"severity": severityOf,
 		"json":     asJSON,
+		"object":   object,
+		"first":    first,
 		"path":     func(s string) ready { return ready(pathEscape(s)) },
 		"print":    func(v ...any) (string, error) { return limited(fmt.Sprint(v...)) },
 		"println":  func(v ...any) (string, error) { return limited(fmt.Sprintln(v...)) },
@@ -40,7 +44,7 @@ func functions() template.FuncMap {
 	}
 }
 
-const maxValue = maxText
+const maxValue = 128 << 10
 
 func limited(s string) (string, error) {
 	if len(s) > maxValue {
@@ -66,12 +70,46 @@ func printf(format string, v ...any) (string, error) {
 
 // asJSON is a whole JSON value, quotes included.
 func asJSON(v any) (ready, error) {
-	raw, err := json.Marshal(v)
-	if err != nil {
+	s, err := encode(v)
+	return ready(s), err
+}
+
+// first is the first so many of a list.
+func first(n int, list any) (any, error) {
+	v := reflect.ValueOf(list)
+	if !v.IsValid() || v.Kind() != reflect.Slice || n < 0 {
+		return nil, errors.New("first wants a number and a list")
+	}
+	return v.Slice(0, min(n, v.Len())).Interface(), nil
+}
+
+// encode is compact JSON that keeps < and > as they are: a reader of HTML is none of
+// its receivers.
+func encode(v any) (string, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		return "", err
 	}
-	_, err = limited(string(raw))
-	return ready(raw), err
+	return limited(strings.TrimSpace(b.String()))
+}
+
+// object is a JSON object as text, for receivers that want JSON inside a string:
+// "{{object "id" .ID "links" .Links}}".
+func object(pairs ...any) (string, error) {
+	if len(pairs)%2 != 0 {
+		return "", errors.New("object wants names and values in pairs")
+	}
+	out := make(map[string]any, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return "", errors.New("object wants a text for each name")
+		}
+		out[name] = pairs[i+1]
+	}
+	return encode(out)
 }
 
 // severityOf maps the five severities to a receiver's words: severity "1" "2" "3" "4"

@@ -34,23 +34,53 @@ func (s Set) Render(a alert.Alert, now time.Time) (map[string]string, alert.Aler
 	return out, a
 }
 
-// Lint reads a template and tries it on every kind of message, the smallest and the
-// largest: what fails at night is to fail when the policy is read.
-func Lint(p Part, source string) (*Template, *Problem) {
-	t, err := Parse(p, source)
-	if err != nil {
-		return nil, asProblem(err)
+// Linter tries templates on every kind of message, the smallest and the largest: what
+// fails at night is to fail when the policy is read.
+type Linter struct{ tries []try }
+
+type try struct {
+	name string
+	a    alert.Alert
+	view View
+}
+
+// NewLinter prepares the messages once for many templates.
+func NewLinter() *Linter {
+	l, now := &Linter{}, examples.At()
+	for _, e := range examples.All(now) {
+		l.tries = append(l.tries, try{e.Name, e.Alert, ViewOf(e.Alert, now)})
 	}
-	all := examples.All(examples.At())
-	all = append(all, examples.Example{Name: "small", Alert: examples.Small(examples.At())}, examples.Example{Name: "huge", Alert: examples.Huge(examples.At())})
-	for _, e := range all {
-		if _, err := t.Render(e.Alert, e.Alert.At); err != nil {
-			found := asProblem(err)
-			found.Message = "fails for the example " + e.Name + ": " + found.Message
-			return nil, found
+	for _, e := range []try{{name: "small", a: examples.Small(now)}, {name: "huge", a: examples.Huge(now)}} {
+		view := ViewOf(e.a, now)
+		for _, lifecycle := range []alert.Lifecycle{alert.Trigger, alert.Update, alert.Acknowledge, alert.Resolve, alert.Notice} {
+			e.a.Lifecycle = lifecycle
+			view.setLifecycle(lifecycle)
+			e.view = view
+			l.tries = append(l.tries, e)
 		}
 	}
-	return t, nil
+	return l
+}
+
+// Lint reads a template and tries it, with the parameters of a webhook's recipe, on
+// messages of some lifecycles; nil: all.
+func (l *Linter) Lint(p Part, source string, with map[string]string, on []string) *Problem {
+	t, err := Parse(p, source)
+	if err != nil {
+		return asProblem(err)
+	}
+	for _, e := range l.tries {
+		if on != nil && !slices.Contains(on, string(e.a.Lifecycle)) {
+			continue
+		}
+		e.view.With = with
+		if _, err := t.render(e.view, e.a); err != nil {
+			found := asProblem(err)
+			found.Message = "fails for the example " + e.name + ": " + found.Message
+			return found
+		}
+	}
+	return nil
 }
 
 func asProblem(err error) *Problem {

@@ -95,7 +95,7 @@ type Template struct {
 
 // Parse reads a template. The error is a *Problem.
 func Parse(p Part, source string) (*Template, error) {
-	t, err := template.New(p.Name).Funcs(functions()).Parse(source)
+	t, err := template.New(p.Name).Option("missingkey=error").Funcs(functions()).Parse(source)
 	if err != nil {
 		return nil, problem(err)
 	}
@@ -103,7 +103,7 @@ func Parse(p Part, source string) (*Template, error) {
 		return nil, err
 	}
 	if p.form == html {
-		h, err := htmltemplate.New(p.Name).Funcs(htmltemplate.FuncMap(functions())).Parse(source)
+		h, err := htmltemplate.New(p.Name).Option("missingkey=error").Funcs(htmltemplate.FuncMap(functions())).Parse(source)
 		if err != nil {
 			return nil, problem(err)
 		}
@@ -115,14 +115,25 @@ func Parse(p Part, source string) (*Template, error) {
 }
 
 // Render executes the template. The error is a *Problem.
-func (t *Template) Render(a alert.Alert, now time.Time) (out string, err error) {
+func (t *Template) Render(a alert.Alert, now time.Time) (string, error) {
+	return t.RenderWith(a, now, nil)
+}
+
+// RenderWith is Render with the parameters of a webhook's recipe.
+func (t *Template) RenderWith(a alert.Alert, now time.Time, with map[string]string) (string, error) {
+	v := ViewOf(a, now)
+	v.With = with
+	return t.render(v, a)
+}
+
+func (t *Template) render(v View, a alert.Alert) (out string, err error) {
 	defer func() {
 		if r := recover(); r != nil { // a bug of ours or of the library: never a lost alert
 			out, err = "", &Problem{Message: fmt.Sprintf("gave up: %v", r)}
 		}
 	}()
 	b := &bounded{most: t.part.most}
-	if err := t.run(b, ViewOf(a, now)); err != nil {
+	if err := t.run(b, v); err != nil {
 		if b.full {
 			return "", &Problem{Message: fmt.Sprintf("makes more than the %d bytes that this part may have", t.part.most)}
 		}

@@ -67,6 +67,7 @@ func TestEveryOutputIsEscaped(t *testing.T) {
 // line.
 func TestWhatIsRefused(t *testing.T) {
 	t.Parallel()
+	linter := templates.NewLinter()
 	for source, want := range map[string]string{
 		"\n{{.Titel}}":                             "line 2: fails for the example key-deleted: at <.Titel>: can't evaluate field Titel",
 		"a\nb\n{{if}}":                             "line 3: missing value for if",
@@ -87,15 +88,15 @@ func TestWhatIsRefused(t *testing.T) {
 		"{{$x := \"xxxxxxxxxxxxxxxx\"}}{{range .Done}}{{range $.Fields}}{{$x = print $x $x}}{{end}}{{end}}{{.Title}}": "a text of more than",
 		"{{range .Fields}}{{range $.Fields}}{{$.Text}}{{end}}{{end}}":                                                 "makes more than the 65536 bytes",
 	} {
-		_, p := templates.Lint(part(t, "slack", "text"), source)
+		p := linter.Lint(part(t, "slack", "text"), source, nil, nil)
 		if p == nil || !strings.Contains(p.Error(), want) {
 			t.Errorf("%q: %v, want %s", source, p, want)
 		}
 	}
-	if _, p := templates.Lint(templates.Body(), `{"t": {{.Title}}}`); p == nil || !strings.Contains(p.Error(), "makes no JSON") {
+	if p := linter.Lint(templates.Body(), `{"t": {{.Title}}}`, nil, nil); p == nil || !strings.Contains(p.Error(), "makes no JSON") {
 		t.Errorf("%v", p)
 	}
-	if _, p := templates.Lint(part(t, "email", "html"), "<p>\n<a href='{{.Runbook}}>x</p>"); p == nil {
+	if p := linter.Lint(part(t, "email", "html"), "<p>\n<a href='{{.Runbook}}>x</p>", nil, nil); p == nil {
 		t.Error("HTML that ends inside an attribute was taken")
 	}
 }

@@ -40,6 +40,8 @@ type View struct {
 	Links                                          []Link
 	Fields                                         []Field // the built-in lines, in their order
 
+	With map[string]string // what a webhook's recipe was given
+
 	Open, Resolved, Acknowledged, Notice bool // by the lifecycle; Open is trigger and update
 	DryRun, Drill, Unrecorded, Test      bool
 }
@@ -64,19 +66,24 @@ func ViewOf(a alert.Alert, now time.Time) View {
 	a = alert.Fit(a)
 	fields := alert.Fields(a, now)
 	v := View{
-		Head: alert.Head(a), Title: a.Title, Severity: strings.ToLower(alert.SeverityWord(a)), Lifecycle: string(a.Lifecycle), Check: a.Check,
+		Head: alert.Head(a), Title: a.Title, Severity: strings.ToLower(alert.SeverityWord(a)), Check: a.Check,
 		What: a.What, Breaks: a.Breaks, At: moment(a.At), Since: moment(a.Since), Subject: a.Subject, Vault: a.Vault, Actor: a.Actor,
 		Key: a.DedupKey, Ref: a.Ref, ID: alert.Clean(a.ID, 255), Runbook: a.Runbook, Text: strings.TrimSpace(alert.Plain(alert.Head(a), fields)),
 		Done: a.Done, Next: a.Next, Notes: a.Notes, Controls: a.Controls, Evidence: a.Evidence,
-		Open: a.Lifecycle == alert.Trigger || a.Lifecycle == alert.Update, Resolved: a.Lifecycle == alert.Resolve,
-		Acknowledged: a.Lifecycle == alert.Acknowledge, Notice: a.Lifecycle == alert.Notice,
 		DryRun: a.DryRun, Drill: a.Drill, Unrecorded: a.Unrecorded, Test: a.Test,
 	}
+	v.setLifecycle(a.Lifecycle)
 	if a.By != nil {
 		v.By = moment(*a.By)
 	}
 	v.lists(a, fields)
 	return v
+}
+
+func (v *View) setLifecycle(l alert.Lifecycle) {
+	v.Lifecycle = string(l)
+	v.Open, v.Resolved = l == alert.Trigger || l == alert.Update, l == alert.Resolve
+	v.Acknowledged, v.Notice = l == alert.Acknowledge, l == alert.Notice
 }
 
 func moment(t time.Time) string {

@@ -40,11 +40,19 @@ var (
 // the prefix whsec_. The URL must be https; plain http only to this machine.
 // Errors are Invalid and never repeat the URL's path or the secret.
 func New(rawURL, secret string, now func() time.Time) (*Channel, error) {
-	const op = "webhook.New"
 	to, err := post.New("webhook.Send", rawURL, now)
 	if err != nil {
 		return nil, err
 	}
+	signer, err := newSigner(secret)
+	if err != nil {
+		return nil, err
+	}
+	return &Channel{to: to, signer: signer, now: now}, nil
+}
+
+func newSigner(secret string) (*standardwebhooks.Webhook, error) {
+	const op = "webhook.New"
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil || len(key) < minSecret {
 		return nil, fault.New(fault.Invalid, op, "the secret is not base64 of at least %d bytes (whsec_...)", minSecret)
@@ -53,7 +61,7 @@ func New(rawURL, secret string, now func() time.Time) (*Channel, error) {
 	if err != nil {
 		return nil, fault.New(fault.Invalid, op, "the secret is refused")
 	}
-	return &Channel{to: to, signer: wh, now: now}, nil
+	return wh, nil
 }
 
 type cloudEvent struct {

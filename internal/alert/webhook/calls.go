@@ -1,0 +1,200 @@
+package webhook
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"cmkguard/internal/alert"
+	"cmkguard/internal/alert/post"
+	"cmkguard/internal/alert/templates"
+	"cmkguard/internal/fault"
+	"cmkguard/internal/risk"
+)
+
+// Request is one call, for alerts of some lifecycles and at least a severity.
+type Request struct {
+	On          []string
+	MinSeverity risk.Severity // "": any
+	Method      string
+	Path, Body  *templates.Template // Path nil: the URL as it is
+}
+
+// Prove adds to a request what shows the receiver who sends it. It may ask for a token.
+// id and body are what is sent, at is when.
+type Prove func(ctx context.Context, h http.Header, id string, body []byte, at time.Time) error
+
+// CallsOptions are what Calls are made of.
+type CallsOptions struct {
+	URL      string
+	Requests []Request // the first that takes an alert is made
+	With     map[string]string
+	Prove    Prove
+	ID       string // dotted path of the receiver's id in its answer; "": it tells none
+	Now      func() time.Time
+}
+
+// Calls is a channel whose requests are the policy's: a receiver that is configuration
+// and not code.
+type Calls struct {
+	o  CallsOptions
+	to *post.Client
+}
+
+var (
+	_ alert.Channel  = (*Calls)(nil)
+	_ alert.Renderer = (*Calls)(nil)
+)
+
+// NewCalls returns a channel. Errors are Invalid and never repeat a secret.
+func NewCalls(o CallsOptions) (*Calls, error) {
+	to, err := post.New("webhook.Send", o.URL, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	return &Calls{o: o, to: to}, nil
+}
+
+// Send implements alert.Channel. An alert that no request takes is not sent, and its
+// provider's id says so.
+func (c *Calls) Send(ctx context.Context, a alert.Alert) (string, error) {
+	r, ok := c.request(a)
+	if !ok {
+		return "not sent: no request is for " + string(a.Lifecycle), nil
+	}
+	call, err := c.call(a, r)
+	if err != nil {
+		return "", err
+	}
+	if err := c.o.Prove(ctx, call.Header, a.ID, call.Body, c.o.Now()); err != nil {
+		return "", err
+	}
+	answer, err := c.to.Do(ctx, call)
+	if err != nil {
+		return "", err
+	}
+	if id := at(answer, c.o.ID); id != "" {
+		return id, nil
+	}
+	return a.ID, nil
+}
+
+func (c *Calls) request(a alert.Alert) (Request, bool) {
+	at := slices.IndexFunc(c.o.Requests, func(r Request) bool {
+		return slices.Contains(r.On, string(a.Lifecycle)) && a.Severity.Rank() >= r.MinSeverity.Rank()
+	})
+	if at < 0 {
+		return Request{}, false
+	}
+	return c.o.Requests[at], true
+}
+
+// call makes the request. A body that the template cannot make of this alert falls back
+// to the alert as JSON: the receiver may refuse it, and then it is kept, with the
+// reason, and can be replayed.
+func (c *Calls) call(a alert.Alert, r Request) (post.Request, error) {
+	out := post.Request{Method: r.Method, Header: http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}}}
+	if r.Path != nil {
+		path, err := r.Path.RenderWith(a, a.At, c.o.With)
+		if err != nil {
+			return out, fault.New(fault.Invalid, "webhook.Send", "the policy's path: %w", err)
+		}
+		out.Path = path
+	}
+	body, err := r.Body.RenderWith(a, a.At, c.o.With)
+	if err == nil {
+		out.Body = []byte(body)
+		return out, nil
+	}
+	a.Notes = append(slices.Clone(a.Notes), "the policy's body failed, so this is the whole alert: "+err.Error())
+	out.Body, err = json.Marshal(alert.Fit(a))
+	return out, fault.Wrap(fault.Invalid, "webhook.Send", err)
+}
+
+// Render implements alert.Renderer.
+func (c *Calls) Render(a alert.Alert) (alert.Rendered, error) {
+	r, ok := c.request(a)
+	if !ok {
+		return alert.Rendered{Media: "text/plain", Body: []byte("not sent: no request is for " + string(a.Lifecycle) + "\n"), Text: "not sent"}, nil
+	}
+	call, err := c.call(a, r)
+	return alert.Rendered{Media: "application/json", Body: call.Body, Text: alert.Render(a, a.At)}, err
+}
+
+// at returns the text or number at a dotted path of a JSON document, "" if there is
+// none.
+func at(raw []byte, path string) string {
+	var v any
+	if path == "" || json.Unmarshal(raw, &v) != nil {
+		return ""
+	}
+	for _, name := range strings.Split(path, ".") {
+		o, ok := v.(map[string]any)
+		if !ok {
+			return ""
+		}
+		v = o[name]
+	}
+	switch v := v.(type) {
+	case string:
+		return alert.Clean(v, 200)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return ""
+}
+
+// Header proves with one header: a bearer token, a key.
+func Header(name, value string) Prove {
+	return func(_ context.Context, h http.Header, _ string, _ []byte, _ time.Time) error {
+		h.Set(name, value)
+		return nil
+	}
+}
+
+// Basic proves with a user's password.
+func Basic(user, password string) Prove {
+	return Header("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
+}
+
+// Nobody proves nothing.
+func Nobody(context.Context, http.Header, string, []byte, time.Time) error { return nil }
+
+// Token proves with a token that is asked for each time; whoever gives it keeps it for
+// as long as it is good. That there is none now is no reason to give the alert up.
+func Token(give func(ctx context.Context) (string, error)) Prove {
+	return func(ctx context.Context, h http.Header, _ string, _ []byte, _ time.Time) error {
+		token, err := give(ctx)
+		if err != nil {
+			return fault.New(fault.Transient, "webhook.Send", "no token: %w", err)
+		}
+		h.Set("Authorization", "Bearer "+token)
+		return nil
+	}
+}
+
+// Signature proves as the Standard Webhooks specification says. Errors are Invalid and
+// never repeat the secret.
+func Signature(secret string) (Prove, error) {
+	signer, err := newSigner(secret)
+	if err != nil {
+		return nil, err
+	}
+	return func(_ context.Context, h http.Header, id string, body []byte, at time.Time) error {
+		sig, err := signer.Sign(id, at, body)
+		if err != nil {
+			return fault.Wrap(fault.Invalid, "webhook.Send", err)
+		}
+		h.Set(standardwebhooks.HeaderWebhookID, id)
+		h.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
+		h.Set(standardwebhooks.HeaderWebhookSignature, sig)
+		return nil
+	}, nil
+}
