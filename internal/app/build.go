@@ -78,12 +78,12 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
 	}
 	problems = appendProblem(append(problems, more...), heartbeatOf(g, pol, p.Env, meter))
-	g.Observe = strings.Join(append(problems, equip(g, s, profile.WithGate(limit.New(b.State, now)), now)...), "; ")
+	g.Observe = strings.Join(append(problems, equip(g, s, profile, limit.New(b.State, now), now)...), "; ")
 	return newWorld(g, meter, profile, b, s, now, func() { _ = closer() }), nil
 }
 
 // equip gives the guard what it can also do without, and returns what failed.
-func equip(g *guard.Guard, s Settings, profile cloud.Profile, now func() time.Time) (problems []string) {
+func equip(g *guard.Guard, s Settings, profile cloud.Profile, gate cloud.Gate, now func() time.Time) (problems []string) {
 	var err error
 	if g.People, err = peopleSeal(s); err != nil {
 		problems = append(problems, err.Error())
@@ -92,7 +92,7 @@ func equip(g *guard.Guard, s Settings, profile cloud.Profile, now func() time.Ti
 		problems = append(problems, err.Error())
 	}
 	g.Watch.DeadLetters = &g.Letters
-	if err := connect(g, profile, s, now); err != nil {
+	if err := connect(g, profile.WithGate(gate), s, now); err != nil {
 		problems = append(problems, err.Error())
 	}
 	return problems
