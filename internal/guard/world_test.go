@@ -77,7 +77,7 @@ func (c *told) triggers(check string) (n int) {
 // world is a guard over the real SDK clients, a simulated Azure over HTTPS, and
 // one store.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	sim     *azuresim.Sim
 	g       *guard.Guard
 	b       store.Backend
@@ -107,7 +107,7 @@ type setup struct {
 	change func(*policy.Policy, map[string]alert.Channel)
 }
 
-func newWorld(t *testing.T, o setup) *world {
+func newWorld(t testing.TB, o setup) *world {
 	t.Helper()
 	w := &world{t: t, sim: azuresim.New(o.azure), told: &told{}}
 	sample := w.sim.AddSample(o.kind, o.created)
@@ -123,7 +123,7 @@ func newWorld(t *testing.T, o setup) *world {
 }
 
 // served puts the world behind HTTPS.
-func served(t *testing.T, sim *azuresim.Sim) (dir string, profile cloud.Profile) {
+func served(t testing.TB, sim *azuresim.Sim) (dir string, profile cloud.Profile) {
 	t.Helper()
 	server, err := sim.Serve()
 	must(t, err)
@@ -224,7 +224,7 @@ func (w *world) build(o setup, profile cloud.Profile, dir string, with parts) *g
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
