@@ -28,6 +28,10 @@ const (
 // Recheck is our own hint: what we did has ended, look again.
 const Recheck Kind = "recheck"
 
+// Glance is our own hint, too: look at the chain, and leave out what would tell us of
+// its vault, for another look asks that.
+const Glance Kind = "glance"
+
 // SubjectKind is the kind of thing that a signal is about.
 type SubjectKind string
 

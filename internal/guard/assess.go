@@ -245,17 +245,22 @@ func (p *picture) add(v risk.Verdict) {
 	}
 }
 
-// asked selects the checks of a look: those of the chain itself always.
+// asked selects the checks of a look: those of the chain itself always. The sweep's
+// looks, and those before and after something is done, ask more of the rotation
+// policy, which is read anyway.
 func asked(s event.Signal) risk.Selection {
-	if !wide(s) {
-		return risk.OnSignal()
+	switch {
+	case wide(s):
+		return risk.OnSignal().Or(risk.Select("CMK-022", "CMK-040", "CMK-063"))
+	case s.Kind == event.Glance:
+		return risk.OnSignal().Or(risk.Select("CMK-022"))
 	}
-	return risk.OnSignal().Or(risk.Select("CMK-022", "CMK-040", "CMK-063"))
+	return risk.OnSignal()
 }
 
-// wide reports whether the look also asks what would tell us of the vault, and of
-// the rotation policy what no signal asks: the sweep's looks do, those before and
-// after something is done, and those at what a signal says of our ears.
+// wide reports whether the look also asks what would tell us of the vault: those
+// before and after something is done do, those at what a signal says of our ears,
+// and one per vault of the sweep's.
 func wide(s event.Signal) bool { return s.Kind == event.Recheck || aboutEars(s.Kind) }
 
 func worse(a, b risk.Verdict) bool {

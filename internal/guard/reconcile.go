@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"hash/fnv"
 	"time"
 
 	"cmkguard/internal/azureid"
@@ -49,8 +50,14 @@ func (g *Guard) reconcile(ctx context.Context) error {
 }
 
 func (g *Guard) lookAtAll(ctx context.Context, clusters []wiring.Cluster) error {
-	for _, k := range keysOf(clusters) {
-		if err := g.send(ctx, lookMessage(event.Subject{Kind: event.SubjectKey, ID: k.ID()}, k), 0); err != nil {
+	keys := keysOf(clusters)
+	wide := g.listeners(keys)
+	for i, k := range keys {
+		m := lookMessage(event.Subject{Kind: event.SubjectKey, ID: k.ID()}, k)
+		if wide[k.Host] != i {
+			m.Hint = event.Glance
+		}
+		if err := g.send(ctx, m, 0); err != nil {
 			return err
 		}
 	}
@@ -64,4 +71,22 @@ func (g *Guard) lookAtAll(ctx context.Context, clusters []wiring.Cluster) error 
 		}
 		return g.send(ctx, lookMessage(event.Subject{Kind: event.SubjectCluster, ID: m.Cluster.Key()}, azureid.Key{}), 0)
 	})
+}
+
+// listeners picks, for each vault, the key whose look also asks what would tell us
+// of the vault: one per reconcile, another each time, so that a key that cannot be
+// looked at does not leave its vault unasked for ever.
+func (g *Guard) listeners(keys []azureid.Key) map[string]int {
+	of := map[string][]int{}
+	for i, k := range keys {
+		of[k.Host] = append(of[k.Host], i)
+	}
+	at := fnv.New32a() // not the time itself: a period that divides the number of keys would leave some out
+	_, _ = at.Write([]byte(g.Now().UTC().Format(time.RFC3339)))
+	turn := int(at.Sum32() >> 8)
+	out := make(map[string]int, len(of))
+	for host, list := range of {
+		out[host] = list[turn%len(list)]
+	}
+	return out
 }
