@@ -50,14 +50,14 @@ const undo = "undo"
 
 // Handler returns the function's handler. Whatever is wrong with a request is told
 // to its sender; nothing of it is kept.
-func Handler(d Desk) funchost.Handler {
+func Handler(d Desk, w Watch) funchost.Handler {
 	return func(ctx context.Context, inv *funchost.Invocation) error {
 		req, err := inv.Request(Binding)
 		if err != nil {
 			inv.Reply(Output, problem(http.StatusBadRequest, "the request could not be read"))
 			return nil //nolint:nilerr // told to the caller; the envelope holds a token and is kept nowhere
 		}
-		r := answer(ctx, d, req)
+		r := answer(ctx, d, w, req)
 		if forPeople(req) && r.Status != http.StatusOK {
 			r = inWords(r, req)
 		}
@@ -66,7 +66,7 @@ func Handler(d Desk) funchost.Handler {
 	}
 }
 
-func answer(ctx context.Context, d Desk, req funchost.Request) funchost.Response {
+func answer(ctx context.Context, d Desk, w Watch, req funchost.Request) funchost.Response {
 	id := req.Params["id"]
 	token, cookie := tokenOf(req)
 	if token == "" {
@@ -80,6 +80,9 @@ func answer(ctx context.Context, d Desk, req funchost.Request) funchost.Response
 	}
 	if id == "" {
 		return problem(http.StatusNotFound, "name a plan, as the alert's link does: /api/approvals/PLAN")
+	}
+	if check, partition, ok := incidentOf(id); ok {
+		return incidentAnswer(ctx, w, req, visit{who: who, mark: mark, cookie: cookie, check: check, partition: partition})
 	}
 	if req.Method == http.MethodPost {
 		return decide(ctx, d, req, id, who, mark, cookie)
@@ -127,32 +130,46 @@ func tokenOf(req funchost.Request) (token string, cookie bool) {
 	return t, t != ""
 }
 
-func decide(ctx context.Context, d Desk, req funchost.Request, id string, who approval.Person, mark string, cookie bool) funchost.Response {
-	asked := struct{ Decision, Reason, Mark string }{}
+// asked is what a post says.
+type asked struct{ Decision, Reason, Mark string }
+
+// read reads the post of a form or of a program; refusal is its answer otherwise.
+func read(req funchost.Request) (a asked, refusal *funchost.Response) {
+	no := func(text string) *funchost.Response { r := problem(http.StatusBadRequest, text); return &r }
 	if strings.HasPrefix(req.Header("Content-Type"), "application/x-www-form-urlencoded") {
 		form, err := url.ParseQuery(req.Body)
 		if err != nil {
-			return problem(http.StatusBadRequest, "the form could not be read")
+			return a, no("the form could not be read")
 		}
-		asked.Decision, asked.Reason, asked.Mark = form.Get("decision"), form.Get("reason"), form.Get("mark")
-	} else if err := json.Unmarshal([]byte(req.Body), &asked); err != nil {
-		return problem(http.StatusBadRequest, `want {"decision": "approve", "deny" or "undo", "reason": TEXT}`)
+		a = asked{form.Get("decision"), form.Get("reason"), form.Get("mark")}
+	} else if err := json.Unmarshal([]byte(req.Body), &a); err != nil {
+		return a, no(`want {"decision": "approve", "deny" or, of an incident, "acknowledge", "reason": TEXT}`)
+	}
+	if strings.TrimSpace(a.Reason) == "" {
+		return a, no("reason: want a text, for the record")
+	}
+	return a, nil
+}
+
+// forged reports whether a browser's post lacks the mark of the page that this person
+// was shown.
+func forged(a asked, mark string, cookie bool) bool {
+	return cookie && subtle.ConstantTimeCompare([]byte(a.Mark), []byte(mark)) != 1
+}
+
+const oldPage = "the page is too old or not ours: open it again from the alert"
+
+func decide(ctx context.Context, d Desk, req funchost.Request, id string, who approval.Person, mark string, cookie bool) funchost.Response {
+	asked, refusal := read(req)
+	if refusal != nil {
+		return *refusal
 	}
 	kind := approval.Kind(asked.Decision)
 	switch {
-	case kind != approval.Approve && kind != approval.Deny && asked.Decision != undo:
-		return problem(http.StatusBadRequest, "decision: want approve, deny or undo")
-	case strings.TrimSpace(asked.Reason) == "":
-		return problem(http.StatusBadRequest, "reason: want a text, for the record")
-	case cookie && subtle.ConstantTimeCompare([]byte(asked.Mark), []byte(mark)) != 1:
-		return problem(http.StatusForbidden, "the page is too old or not ours: open it again from the alert")
-	}
-	if asked.Decision == undo {
-		held, err := d.Undo(ctx, id, who, asked.Reason)
-		if err != nil {
-			return failed(err)
-		}
-		return inJSON(http.StatusOK, held)
+	case kind != approval.Approve && kind != approval.Deny:
+		return problem(http.StatusBadRequest, "decision: want approve or deny")
+	case forged(asked, mark, cookie):
+		return problem(http.StatusForbidden, oldPage)
 	}
 	decision, err := d.Decide(ctx, id, kind, who, asked.Reason)
 	if err != nil {

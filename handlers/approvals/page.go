@@ -107,11 +107,11 @@ func problemPage(status int, text, path string) funchost.Response {
 	p := struct{ Status, Title, Text, Next, SignIn, Look string }{Status: http.StatusText(status), Text: text, Look: "warn"}
 	switch status {
 	case http.StatusUnauthorized:
-		p.Title, p.SignIn = "Sign in to see this plan", signIn(path)
+		p.Title, p.SignIn = "Sign in to see this page", signIn(path)
 	case http.StatusForbidden:
 		p.Title, p.Look = "You cannot do this", "bad"
 	case http.StatusNotFound:
-		p.Title, p.Next = "There is no such plan", "Open the link of the newest alert, or list what waits: cmkguard plan"
+		p.Title, p.Next = "There is nothing of this name", "Open the link of the newest alert, or list what waits: cmkguard plan"
 	case http.StatusConflict:
 		p.Title, p.Next = "Look again", "Load this page again: what it shows may have changed."
 	case http.StatusBadRequest:

@@ -274,3 +274,58 @@ func TestThePageShowsAndThePostDecides(t *testing.T) {
 		t.Fatal("a token is in the record or in the log")
 	}
 }
+
+// TestTheIncidentsPageShowsAndThePostAcknowledges: the link of an alert leads to it; a
+// GET never acts, a browser's post needs the page's mark, and only people with the
+// role are taken for somebody.
+func TestTheIncidentsPageShowsAndThePostAcknowledges(t *testing.T) {
+	t.Parallel()
+	sim, key, env, _ := keyed(t)
+	sim.ChangeVersion(key, func(v *azuresim.Version) { v.Expires = nil })
+	env = append(env, "CMKGUARD_APPROVAL_TENANT="+directory, "CMKGUARD_APPROVAL_AUDIENCE="+approvers, "CMKGUARD_PUBLIC_URL=https://app.example.com")
+	base, out, _ := serve(t, env)
+	sim.DeleteKey(key)
+	post(t, base, sim.AccessPolicyChanged(key.Host, "e1"))
+	var id string
+	eventually(t, out, "an alert with the link", func() bool {
+		m := regexp.MustCompile(`https://app.example.com/api/approvals/(incident~CMK-010~[0-9a-z~]+)`).FindStringSubmatch(out.String())
+		if m != nil {
+			id = m[1]
+		}
+		return m != nil
+	})
+	who := localhost.Pair{Name: "x-ms-token-aad-access-token", Value: sim.SignIn(object("1"), approvers, nil)}
+	nobody := localhost.Pair{Name: "x-ms-token-aad-access-token", Value: sim.SignIn(object("1"), approvers, map[string]any{"roles": []string{}})}
+	browser, form := localhost.Pair{Name: "Accept", Value: "text/html"}, localhost.Pair{Name: "Content-Type", Value: "application/x-www-form-urlencoded"}
+	page := ask(t, base, "GET", id, "decision=acknowledge&reason=x", who, browser)
+	mark := regexp.MustCompile(`name="mark" value="([0-9a-f]{64})"`).FindStringSubmatch(page.Body)
+	if page.Status != "200" || mark == nil || !strings.Contains(page.Body, "is open") || strings.Contains(page.Body, "Who works on it") {
+		t.Fatalf("%+v", page)
+	}
+	good := "decision=acknowledge&reason=asking+the+owner&mark=" + mark[1]
+	for what, c := range map[string]struct {
+		got  answered
+		want string
+	}{
+		"nobody signed in":      {ask(t, base, "POST", id, good, form), "401"},
+		"without the role":      {ask(t, base, "POST", id, good, nobody, form), "403"},
+		"a forged browser post": {ask(t, base, "POST", id, "decision=acknowledge&reason=x&mark=guess", who, form), "403"},
+		"no reason":             {ask(t, base, "POST", id, "decision=acknowledge&mark="+mark[1], who, form), "400"},
+		"another decision":      {ask(t, base, "POST", id, "decision=approve&reason=x&mark="+mark[1], who, form), "400"},
+		"no such incident":      {ask(t, base, "POST", "incident~CMK-010~key~0", `{"decision":"acknowledge","reason":"x"}`, localhost.Pair{Name: "Authorization", Value: "Bearer " + who.Value}), "404"},
+		"half a name":           {ask(t, base, "GET", "incident~CMK-010", "", who), "404"},
+	} {
+		if c.got.Status != c.want {
+			t.Errorf("%s: %+v, want %s", what, c.got, c.want)
+		}
+	}
+	if done := ask(t, base, "POST", id, good, who, form, browser); done.Status != "200" || !strings.Contains(done.Body, "is worked on") || !strings.Contains(done.Body, "asking the owner") {
+		t.Fatalf("%+v", done)
+	}
+	if again := ask(t, base, "POST", id, good, who, form); again.Status != "409" || !strings.Contains(again.Body, "already") {
+		t.Errorf("%+v", again)
+	}
+	if text, _ := run(t, env, "audit", "export"); !strings.Contains(text, "CMK-010 acknowledged by a1@example.com (object id "+object("1")+"): asking the owner") || strings.Contains(text, "eyJ") {
+		t.Error("the record does not say who works on it, or holds a token")
+	}
+}

@@ -187,7 +187,7 @@ func (d *door) functions(srv *funchost.Server) {
 		eventqueue.Name:     func(g *guard.Guard) funchost.Handler { return eventqueue.Handler(g) },
 		vaultlogs.Name:      func(g *guard.Guard) funchost.Handler { return vaultlogs.Handler(g) },
 		work.Name:           func(g *guard.Guard) funchost.Handler { return work.Handler(g) },
-		approvals.Name:      func(g *guard.Guard) funchost.Handler { return approvals.Handler(desk{g, d.world}) },
+		approvals.Name:      func(g *guard.Guard) funchost.Handler { return approvals.Handler(desk{g, d.world}, g) },
 		sweep.Name:          func(g *guard.Guard) funchost.Handler { return sweep.Handler(d.world.meter.Sweeper(g)) },
 	} {
 		srv.Handle(name, func(ctx context.Context, inv *funchost.Invocation) error { return handler(d.guard)(ctx, inv) })

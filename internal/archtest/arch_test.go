@@ -19,7 +19,7 @@ import (
 var edges = map[string]string{
 	"":                                      "internal/app",
 	"handlers/keyvaultevents":               "internal/funchost",
-	"handlers/approvals":                    "internal/approval internal/fault internal/funchost internal/guard",
+	"handlers/approvals":                    "internal/approval internal/fault internal/funchost internal/guard internal/incident",
 	"handlers/eventqueue":                   "internal/funchost",
 	"handlers/resourceevents":               "internal/funchost",
 	"handlers/vaultlogs":                    "internal/funchost internal/guard",

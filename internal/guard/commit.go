@@ -101,7 +101,7 @@ func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, 
 	}
 	if a, ok := g.incidentAlert(p, next, change); ok && !unheardOf(prev, change) {
 		a.Next = append(a.Next, d.next...)
-		a.Commands, a.Links = append(d.commands, a.Commands...), append(a.Links, d.links...)
+		a.Commands, a.Links = append(d.commands, a.Commands...), append(append(a.Links, d.links...), g.incidentLink(a)...)
 		a.DryRun = d.dryRun && next.State == incident.Open
 		ops, choice := g.outboxOf(a, next.Told)
 		next.Told = choice.Channels()

@@ -30,10 +30,10 @@ const (
 // office is a world in which a key was deleted, the real program in it, and its
 // approvals function in front of a browser.
 type office struct {
-	sim   *azuresim.Sim
-	front *httptest.Server
-	plan  string
-	token atomic.Value // of who looks; "": nobody signed in
+	sim            *azuresim.Sim
+	front          *httptest.Server
+	plan, incident string
+	token          atomic.Value // of who looks; "": nobody signed in
 }
 
 func openOffice(t *testing.T) *office {
@@ -57,7 +57,7 @@ func openOffice(t *testing.T) *office {
 	write(t, policy, []byte("version: 1\nremedies: {recover-key: approve}\n"))
 	child := hostproc.New(os.Getenv("CMKGUARD_BINARY"), map[string]string{
 		"CMKGUARD_STATE": "file:" + filepath.Join(dir, "state"), "CMKGUARD_CLOUD": profile, "CMKGUARD_SUBSCRIPTIONS": m.Subscription, "CMKGUARD_POLICY": policy,
-		"CMKGUARD_REMEDIATOR_CLIENT_ID": "remediator", "CMKGUARD_APPROVAL_TENANT": directory, "CMKGUARD_APPROVAL_AUDIENCE": audience,
+		"CMKGUARD_REMEDIATOR_CLIENT_ID": "remediator", "CMKGUARD_PUBLIC_URL": "https://app.example.com", "CMKGUARD_APPROVAL_TENANT": directory, "CMKGUARD_APPROVAL_AUDIENCE": audience,
 	})
 	if err := child.Start(ctx); err != nil {
 		t.Fatal(err)
@@ -73,7 +73,11 @@ func openOffice(t *testing.T) *office {
 		if found != nil {
 			o.plan = found[1]
 		}
-		return found != nil, nil
+		link := regexp.MustCompile(`/api/approvals/(incident~CMK-010~[0-9a-z~]+)`).FindStringSubmatch(child.Output())
+		if link != nil {
+			o.incident = link[1]
+		}
+		return found != nil && link != nil, nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +140,11 @@ func TestApprovalPages(t *testing.T) {
 	look("without-the-role", "You cannot do this")
 	o.as("1", nil)
 	b.open(o.url("recover-key~0"))
-	look("not-found", "There is no such plan")
+	look("not-found", "There is nothing of this name")
+	b.open(o.url(o.incident))
+	look("incident", "CRITICAL", "until then it can be recovered", "Acknowledge")
+	b.do(chromedp.SendKeys("#reason", "asking the owner"), chromedp.Click("button[value=acknowledge]"), chromedp.WaitVisible("//h2[contains(., 'Who works on it')]"))
+	look("incident-acknowledged", "is worked on", "a1@example.com", "asking the owner")
 	b.open(o.url(o.plan))
 	look("held", "What breaks if nothing is done", "CRITICAL", "Key is not there", "deletedkeys/kek/recover", "IRREVERSIBLE", "0 of 2 persons", "nobody yet")
 	decide("approve")
