@@ -92,10 +92,19 @@ func equip(g *guard.Guard, s Settings, profile cloud.Profile, gate cloud.Gate, n
 		problems = append(problems, err.Error())
 	}
 	g.Watch.DeadLetters = &g.Letters
-	if err := connect(g, profile.WithGate(gate), s, now); err != nil {
+	if err := connect(g, gated(profile, s, gate), s, now); err != nil {
 		problems = append(problems, err.Error())
 	}
 	return problems
+}
+
+// gated keeps calls under the services' rates.
+func gated(profile cloud.Profile, s Settings, gate cloud.Gate) cloud.Profile {
+	profile = profile.WithGate(gate)
+	if s.Patience > 0 {
+		profile = profile.WithPatience(s.Patience)
+	}
+	return profile
 }
 
 // newWorld adds what only commands and pages need.

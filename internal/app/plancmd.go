@@ -25,6 +25,7 @@ func commandWorld(ctx context.Context, p Process) (*world, Settings, error) {
 	if len(fatal) > 0 {
 		return nil, s, exitError{exitUsage, fmt.Errorf("%s", strings.Join(fatal, "; "))}
 	}
+	s.Patience = patience
 	w, err := build(ctx, s, problems, p, zerolog.New(io.Discard))
 	if err != nil {
 		return nil, s, exitError{exitFailed, err}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -21,10 +22,11 @@ type Settings struct {
 	Cloud         string   // CMKGUARD_CLOUD: public, usgov, china or the path of a cloud profile
 	Subscriptions []string // CMKGUARD_SUBSCRIPTIONS: ids, comma-separated
 	LogLevel      zerolog.Level
-	Observer      string // CMKGUARD_OBSERVER_CLIENT_ID
-	Remediator    string // CMKGUARD_REMEDIATOR_CLIENT_ID; "": nothing can write
-	UnderHost     bool   // a Functions host started us
-	InFlight      int    // CMKGUARD_MAX_IN_FLIGHT: invocations that run at once; 0 is funchost's default
+	Observer      string        // CMKGUARD_OBSERVER_CLIENT_ID
+	Remediator    string        // CMKGUARD_REMEDIATOR_CLIENT_ID; "": nothing can write
+	UnderHost     bool          // a Functions host started us
+	Patience      time.Duration // how long a call waits for its turn at a service's rate: a command's; 0: as an invocation can
+	InFlight      int           // CMKGUARD_MAX_IN_FLIGHT: invocations that run at once; 0 is funchost's default
 	Approvals     Approvals
 	PublicURL     string // CMKGUARD_PUBLIC_URL: base of the links in alerts
 	JournalKey    string // CMKGUARD_JOURNAL_KEY: PEM, or its file; "" is journal-key.pem beside the embedded state

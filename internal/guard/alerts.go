@@ -27,6 +27,12 @@ func (g *Guard) outbox(a alert.Alert) []store.Op {
 // also returns what was chosen. It is asked with the whole alert, which is cut to
 // size only then: it is routed by all of its tags.
 func (g *Guard) outboxOf(a alert.Alert, told []string) ([]store.Op, route.Choice) {
+	if g.drill.prefix != "" {
+		if a.Check != "" && a.Check != g.drill.check {
+			return nil, route.Choice{} // what else ails the chain is told for real
+		}
+		a = marked(a, g.drill.prefix)
+	}
 	c := route.Decide(g.Policy, a, told, g.Now())
 	if c.Note != "" {
 		a.Notes = append(a.Notes, c.Note)

@@ -110,6 +110,7 @@ type Guard struct {
 	Now       func() time.Time
 	NewID     func() string
 
+	drill  drilling
 	dark   dark
 	flood  flood
 	known  known

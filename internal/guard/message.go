@@ -71,6 +71,7 @@ const (
 	kindSaga   = "saga"
 	kindTend   = "tend"
 	kindRights = "rights" // of our own identities
+	kindDrill  = "drill"  // an exercise; ID is the scenario
 	kindLook   = "look"   // at a subject, though no event asked for it
 	kindBeat   = "beat"   // did the sweep's heartbeat come after all?
 	kindPulse  = "pulse"  // measures how long a message waits; ID is when it was sent
@@ -82,10 +83,10 @@ func decodeMessage(b []byte) (message, error) {
 		return m, fault.New(fault.Invalid, "guard.work", "message is not JSON: %w", err)
 	}
 	switch m.Kind {
-	case kindSignal, kindSaga, kindTend, kindLook, kindRights, kindBeat, kindPulse:
+	case kindSignal, kindSaga, kindTend, kindLook, kindRights, kindDrill, kindBeat, kindPulse:
 		return m, nil
 	}
-	return m, fault.New(fault.Invalid, "guard.work", "message field kind: %q is not signal, saga, tend, look, rights, beat or pulse", m.Kind)
+	return m, fault.New(fault.Invalid, "guard.work", "message field kind: %q is not signal, saga, tend, look, rights, drill, beat or pulse", m.Kind)
 }
 
 func (g *Guard) send(ctx context.Context, m message, delay time.Duration) error {

@@ -6,8 +6,11 @@ import (
 	"slices"
 	"strings"
 
+	"cmkguard/internal/azureid"
 	"cmkguard/internal/azuresim"
+	"cmkguard/internal/event"
 	"cmkguard/internal/guard"
+	"cmkguard/internal/incident"
 	"cmkguard/internal/store"
 )
 
@@ -52,4 +55,12 @@ func (c *told) asks(text string) bool {
 		}
 	}
 	return false
+}
+
+func keyPart(k azureid.Key) string {
+	return incident.Partition(event.Subject{Kind: event.SubjectKey, ID: k.ID()})
+}
+
+func clusterPart(id azureid.Resource) string {
+	return incident.Partition(event.Subject{Kind: event.SubjectCluster, ID: id.Key()})
 }

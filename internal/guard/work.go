@@ -56,9 +56,14 @@ func (g *Guard) work(ctx context.Context, raw []byte) error {
 // workOn does what the message asks and returns the partitions that it may have
 // written to.
 func (g *Guard) workOn(ctx context.Context, m message) ([]string, error) {
+	if err := notOurs(m); err != nil {
+		return nil, err
+	}
 	switch m.Kind {
 	case kindSignal:
 		return g.runSignal(ctx, m.Partition, m.Tries >= unknownTries)
+	case kindDrill:
+		return g.runDrill(ctx, m.ID, m.Tries)
 	case kindRights:
 		return g.judgeRights(ctx)
 	case kindLook:

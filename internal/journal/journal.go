@@ -45,5 +45,6 @@ const (
 	KindReceipt  Kind = "receipt"  // a notification was delivered or given up
 	KindPoison   Kind = "poison"   // something could not be handled
 	KindDecision Kind = "decision" // a person approved or denied
+	KindDrill    Kind = "drill"    // what an exercise came to
 	KindNote     Kind = "note"     // start, stop, policy change
 )

@@ -130,6 +130,7 @@ func TestTheDocumentedExample(t *testing.T) {
 		MinBetween: 10 * time.Minute, FailuresPerDay: 3, ConsumersPerHour: 50, ConsumersPerDay: 200, ReconcileEvery: time.Hour, RampStep: 15 * time.Minute,
 		BacklogAge: time.Hour, KeptInput: 25}
 	want.Approvals, want.ErasableKeys = Approvals{Persons: 2, ValidFor: day}, []string{"kv-tenants/*"}
+	want.Drills = Drills{Every: 30 * day, Scenarios: []string{"access-lost", "channel-test", "key-deleted", "near-expiry", "stranger-write"}}
 	want.Heartbeat = &Heartbeat{SecretRef: "CMKGUARD_HEARTBEAT_URL", Every: 5 * time.Minute}
 	want.Runbooks = "https://wiki.example.com/cmk#"
 	const rg = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/rg-guard/providers/"

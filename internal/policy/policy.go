@@ -60,6 +60,7 @@ type Policy struct {
 	Scope                Scope
 	Owner                Owner
 	Approvals            Approvals
+	Drills               Drills // exercises that are run by themselves
 	Exemptions           []Exemption
 	// ErasableKeys lists keys whose end is to be purged (cryptographic erasure).
 	ErasableKeys []string

@@ -67,6 +67,7 @@ func (r reader) root(n node) {
 		"mute":                  note("mute", r.mutes),
 		"noise":                 note("noise", r.noise),
 		"heartbeat":             note("heartbeat", r.heartbeat),
+		"drills":                note("drills", r.drills),
 	})
 	p.derive()
 	if seen == nil {

@@ -31,6 +31,7 @@ const (
 	Settings   = "SELF-011"
 	Observes   = "SELF-021"
 	Remediates = "SELF-022"
+	Drills     = "SELF-031"
 )
 
 // Check is one question of the catalogue.
@@ -112,6 +113,11 @@ func Catalogue() []Check {
 			Remediates, "The remediator may do no more than its remedies need", risk.Medium,
 			"whoever gets a token of the remediator may do the rest too, though the policy switches it off",
 			"Take the named rights away from the remediator's identity, or switch on in the policy what they are for. docs/remedies.md says what each remedy needs.",
+		},
+		{
+			Drills, "Scheduled exercises get through", risk.High,
+			"nobody knows whether the path from an event to people works: a broken one is noticed when it is needed",
+			"Run the named exercise by hand and see where it ends: cmkguard drill SCENARIO.",
 		},
 	}
 }
