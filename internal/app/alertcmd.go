@@ -23,7 +23,7 @@ import (
 
 func alertCommand(p Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "alert", Short: "Explain, acknowledge and prove alerts"}
-	cmd.AddCommand(renderCommand(p), routeCommand(p), ackCommand(p))
+	cmd.AddCommand(renderCommand(p), testCommand(p), routeCommand(p), ackCommand(p))
 	return cmd
 }
 

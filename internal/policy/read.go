@@ -37,9 +37,7 @@ func defaultLimits() Limits {
 
 func (r reader) root(n node) {
 	p := r.policy
-	note := func(name string, read func(node)) func(node) {
-		return func(n node) { p.lines[name] = n.line; read(n) }
-	}
+	note := func(name string, read func(node)) func(node) { return func(n node) { p.lines[name] = n.line; read(n) } }
 	seen := n.fields(map[string]func(node){
 		"version":               note("version", checkVersion),
 		"pause":                 note("pause", func(n node) { p.Pause = n.boolean() }),

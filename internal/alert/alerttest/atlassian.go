@@ -37,31 +37,10 @@ func Jira(auth, project string) Provider {
 	return Provider{
 		Name: "jira", OK: http.StatusCreated, Busy: `{"errorMessages":["Rate limit exceeded."]}`,
 		Refuse: func(r *http.Request, body []byte) *Refusal {
-			var in jiraIssue
-			f := &in.Fields
-			switch err := json.Unmarshal(body, &in); {
-			case r.Header.Get("Authorization") != auth:
+			if r.Header.Get("Authorization") != auth {
 				return no(http.StatusUnauthorized, "", "Client must be authenticated to access this resource.")
-			case r.Method != http.MethodPost || r.URL.Path != "/rest/api/3/issue":
-				return no(http.StatusNotFound, "", "null for uri: "+r.URL.Path)
-			case err != nil:
-				return no(http.StatusBadRequest, "", "There was an error parsing JSON. Check that your request body is valid.")
-			case f.Project.Key != project:
-				return no(http.StatusBadRequest, "project", "valid project is required")
-			case f.IssueType.Name == "":
-				return no(http.StatusBadRequest, "issuetype", "Specify an issue type")
-			case f.Summary == "" || strings.ContainsAny(f.Summary, "\r\n"):
-				return no(http.StatusBadRequest, "summary", "You must specify a summary of the issue.")
-			case utf8.RuneCountInString(f.Summary) > 255:
-				return no(http.StatusBadRequest, "summary", "Summary can't exceed 255 characters.")
-			case slices.ContainsFunc(f.Labels, func(l string) bool { return l == "" || len([]rune(l)) > 255 || strings.ContainsAny(l, " \t\n") }):
-				return no(http.StatusBadRequest, "labels", "The label contains spaces which is invalid.")
-			case f.Description == nil || f.Description.Type != "doc" || f.Description.Version != 1 || !f.Description.sound():
-				return no(http.StatusBadRequest, "description", "Operation value must be an Atlassian Document (see the Atlassian Document Format)")
-			case utf8.RuneCountInString(f.Description.text()) > 32767:
-				return no(http.StatusBadRequest, "", "CONTENT_LIMIT_EXCEEDED")
 			}
-			return nil
+			return jiraRefusal(r, body, project)
 		},
 		Refusal: func(w http.ResponseWriter, status int, code, message string) {
 			answer := map[string]any{"errorMessages": []string{}, "errors": map[string]string{code: message}}
@@ -78,6 +57,32 @@ func Jira(auth, project string) Provider {
 			_, _ = w.Write([]byte(`{"id":"10000","key":"` + project + `-24","self":"https://acme.atlassian.net/rest/api/3/issue/10000"}`))
 		},
 	}
+}
+
+func jiraRefusal(r *http.Request, body []byte, project string) *Refusal {
+	var in jiraIssue
+	f := &in.Fields
+	switch err := json.Unmarshal(body, &in); {
+	case r.Method != http.MethodPost || r.URL.Path != "/rest/api/3/issue":
+		return no(http.StatusNotFound, "", "null for uri: "+r.URL.Path)
+	case err != nil:
+		return no(http.StatusBadRequest, "", "There was an error parsing JSON. Check that your request body is valid.")
+	case f.Project.Key != project:
+		return no(http.StatusBadRequest, "project", "valid project is required")
+	case f.IssueType.Name == "":
+		return no(http.StatusBadRequest, "issuetype", "Specify an issue type")
+	case f.Summary == "" || strings.ContainsAny(f.Summary, "\r\n"):
+		return no(http.StatusBadRequest, "summary", "You must specify a summary of the issue.")
+	case utf8.RuneCountInString(f.Summary) > 255:
+		return no(http.StatusBadRequest, "summary", "Summary can't exceed 255 characters.")
+	case slices.ContainsFunc(f.Labels, func(l string) bool { return l == "" || len([]rune(l)) > 255 || strings.ContainsAny(l, " \t\n") }):
+		return no(http.StatusBadRequest, "labels", "The label contains spaces which is invalid.")
+	case f.Description == nil || f.Description.Type != "doc" || f.Description.Version != 1 || !f.Description.sound():
+		return no(http.StatusBadRequest, "description", "Operation value must be an Atlassian Document (see the Atlassian Document Format)")
+	case utf8.RuneCountInString(f.Description.text()) > 32767:
+		return no(http.StatusBadRequest, "", "CONTENT_LIMIT_EXCEEDED")
+	}
+	return nil
 }
 
 func (d adf) sound() bool {

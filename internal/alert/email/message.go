@@ -150,11 +150,12 @@ func tint(a alert.Alert) string {
 
 // colour is the band's; white text on it has a contrast of 4.5 or more.
 func colour(a alert.Alert) string {
-	switch {
-	case a.Lifecycle == alert.Resolve:
+	switch a.Lifecycle {
+	case alert.Resolve:
 		return "#1b5e20"
-	case a.Lifecycle == alert.Acknowledge:
+	case alert.Acknowledge:
 		return "#6a1b9a"
+	case alert.Trigger, alert.Update, alert.Notice:
 	}
 	switch a.Severity {
 	case risk.Critical:

@@ -116,11 +116,12 @@ func buttons(a alert.Alert) slack.Block {
 
 // colour is the bar's; the severity stands in the header in words, too.
 func colour(a alert.Alert) string {
-	switch {
-	case a.Lifecycle == alert.Resolve:
+	switch a.Lifecycle {
+	case alert.Resolve:
 		return "#2e7d32"
-	case a.Lifecycle == alert.Acknowledge:
+	case alert.Acknowledge:
 		return "#6a1b9a"
+	case alert.Trigger, alert.Update, alert.Notice:
 	}
 	switch a.Severity {
 	case risk.Critical:

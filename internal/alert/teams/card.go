@@ -55,6 +55,20 @@ func textFields(a alert.Alert) []alert.Field {
 	return out
 }
 
+// addPages makes buttons that open an address.
+func addPages(c *adaptivecard.Card, pages []alert.Link) error {
+	for _, p := range pages[:min(len(pages), maxActions)] {
+		open, err := adaptivecard.NewActionOpenURL(p.URL, p.Label)
+		if err != nil {
+			return err
+		}
+		if err := c.AddAction(false, open); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func cardOf(a alert.Alert, fields []alert.Field, made map[string]string) ([]byte, error) {
 	head, ok := made["title"]
 	if !ok {
@@ -76,17 +90,8 @@ func cardOf(a alert.Alert, fields []alert.Field, made map[string]string) ([]byte
 	if err := c.AddElement(false, elements...); err != nil {
 		return nil, err
 	}
-	for n, p := range alert.Pages(a) {
-		if n == maxActions {
-			break
-		}
-		open, err := adaptivecard.NewActionOpenURL(p.URL, p.Label)
-		if err != nil {
-			return nil, err
-		}
-		if err := c.AddAction(false, open); err != nil {
-			return nil, err
-		}
+	if err := addPages(&c, alert.Pages(a)); err != nil {
+		return nil, err
 	}
 	m, err := adaptivecard.NewMessageFromCard(c)
 	if err != nil {
@@ -104,11 +109,12 @@ func cardOf(a alert.Alert, fields []alert.Field, made map[string]string) ([]byte
 
 // colour is the title's; the severity stands there in words, too.
 func colour(a alert.Alert) string {
-	switch {
-	case a.Lifecycle == alert.Resolve:
+	switch a.Lifecycle {
+	case alert.Resolve:
 		return adaptivecard.ColorGood
-	case a.Lifecycle == alert.Acknowledge:
+	case alert.Acknowledge:
 		return adaptivecard.ColorAccent
+	case alert.Trigger, alert.Update, alert.Notice:
 	}
 	switch a.Severity {
 	case risk.Critical, risk.High:
