@@ -135,17 +135,13 @@ func (p *pass) run(x *parcel) []*parcel {
 }
 
 // judgeRun says what holds each delivery, and which is the last that nothing holds;
-// -1 if all are held. An incident that comes and goes holds them all.
+// -1 if all are held. An incident that comes and goes holds what was made since it
+// does.
 func (p *pass) judgeRun(ctx context.Context, run []*parcel) (holds []*Hold, free int, err error) {
 	holds, free = make([]*Hold, len(run)), -1
-	var settles *Hold
-	for _, x := range run {
-		if at := x.n.Alert.Settles; at != nil && at.After(p.now()) && p.people(x.n.Channel) && (settles == nil || at.After(*settles.Until)) {
-			settles = &Hold{Kind: HoldFlap, ID: x.n.Alert.DedupKey, Why: "it comes and goes", Until: at}
-		}
-	}
+	settles, since := p.settles(run)
 	for i, x := range run {
-		if holds[i] = settles; settles == nil {
+		if holds[i] = settles; settles == nil || i < since {
 			if holds[i], err = p.judge.Hold(ctx, x.n.Alert, x.n.Channel); err != nil {
 				return nil, 0, err
 			}
@@ -155,6 +151,25 @@ func (p *pass) judgeRun(ctx context.Context, run []*parcel) (holds []*Hold, free
 		}
 	}
 	return holds, free, nil
+}
+
+// settles is the hold of an incident that comes and goes, from which delivery on; nil
+// for any other.
+func (p *pass) settles(run []*parcel) (h *Hold, since int) {
+	since = -1
+	for i, x := range run {
+		at := x.n.Alert.Settles
+		if at == nil || !p.people(x.n.Channel) {
+			continue
+		}
+		if since < 0 { // though its own time is over: the incident turned again since
+			since = i
+		}
+		if at.After(p.now()) && (h == nil || at.After(*h.Until)) {
+			h = &Hold{Kind: HoldFlap, ID: x.n.Alert.DedupKey, Why: "it comes and goes", Until: at}
+		}
+	}
+	return h, since
 }
 
 // people reports whether somebody reads the channel.

@@ -92,6 +92,27 @@ func (g *Guard) incidentAlert(p *picture, i incident.Incident, change incident.C
 	return a, true
 }
 
+// flapAlert has the alert of an incident that comes and goes told when it settles, and
+// returns the one that says so; false for any change but that which made it so.
+func (g *Guard) flapAlert(a *alert.Alert, i incident.Incident) (alert.Alert, bool) {
+	if i.Settles == nil || !i.Settles.After(i.Changed) {
+		return alert.Alert{}, false
+	}
+	if a.Settles = i.Settles; i.Flaps == nil || !i.Flaps.Equal(i.Changed) {
+		return alert.Alert{}, false
+	}
+	f := *a
+	f.ID, f.At, f.Settles, f.Event = g.NewID(), i.Changed, nil, ""
+	a.At = i.Changed.Add(time.Millisecond) // the state itself comes after
+	if f.Lifecycle == alert.Resolve {
+		f.Lifecycle = alert.Update
+	}
+	f.Title = "Comes and goes: " + strings.TrimPrefix(f.Title, alert.Fixed)
+	f.Notes = append(slices.Clone(f.Notes), fmt.Sprintf("it opened or was mended %d times within an hour; how it stands is told once it was quiet until %s, and nothing before",
+		len(i.Turns), i.Settles.UTC().Format("15:04 UTC")))
+	return f, true
+}
+
 // factOf names the event that others get of what Azure has no event for, and the
 // key that it is about.
 func factOf(p *picture, v risk.Verdict) (event, key string) {

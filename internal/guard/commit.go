@@ -103,18 +103,28 @@ func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, 
 		a.Next = append(a.Next, d.next...)
 		a.Commands, a.Links = append(d.commands, a.Commands...), append(append(a.Links, d.links...), g.incidentLink(a)...)
 		a.DryRun = d.dryRun && next.State == incident.Open
-		ops, choice := g.outboxOf(a, next.Told)
-		next.Told = choice.Channels()
 		afresh := change == incident.Opened || prev != nil && next.Verdict.Severity.Rank() > prev.Verdict.Severity.Rank()
-		more, err := g.followOp(ctx, partition, next, a, choice, afresh)
-		if err != nil {
+		if err := g.tellOf(ctx, partition, &next, a, afresh, b); err != nil {
 			return err
 		}
-		b.ops = append(append(b.ops, ops...), more...)
 	}
 	b.ops = append(b.ops, putOp(incident.RowKey(v.Check), encode(next), row.ETag))
 	b.entries = append(b.entries, entryFor(p.signal, next, change))
 	return nil
+}
+
+// tellOf puts the alert about a changed incident into the batch, with whom to remind of
+// it, and notes in the incident who is told.
+func (g *Guard) tellOf(ctx context.Context, partition string, i *incident.Incident, a alert.Alert, afresh bool, b *batch) error {
+	if f, ok := g.flapAlert(&a, *i); ok {
+		ops, _ := g.outboxOf(f, i.Told)
+		b.ops = append(b.ops, ops...)
+	}
+	ops, choice := g.outboxOf(a, i.Told)
+	i.Told = choice.Channels()
+	more, err := g.followOp(ctx, partition, *i, a, choice, afresh)
+	b.ops = append(append(b.ops, ops...), more...)
+	return err
 }
 
 // unheardOf reports whether it is the end of what nobody was told: a question that

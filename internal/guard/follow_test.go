@@ -189,3 +189,34 @@ func TestAcknowledgingWhatIsNotThere(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// An incident that comes and goes is told as that, once, and then how it settles.
+func TestWhatComesAndGoesIsToldOnceAndWhenItSettles(t *testing.T) {
+	t.Parallel()
+	channels, route := people()
+	w, told := routed(t, channels, route)
+	for range 4 { // eight turns
+		w.lose()
+		w.sim.Clock().Advance(2 * time.Minute)
+		w.giveBack()
+		w.sim.Clock().Advance(2 * time.Minute)
+	}
+	first := []alert.Lifecycle{alert.Trigger, alert.Resolve, alert.Trigger, alert.Resolve, alert.Trigger}
+	if got := told.lives("chat", "CMK-050"); !slices.Equal(got, first) {
+		t.Fatalf("told %v", got)
+	}
+	if a := told.of("chat", "CMK-050")[4]; !strings.HasPrefix(a.Title, "Comes and goes: Identity lost") || !strings.Contains(strings.Join(a.Notes, ""), "5 times within an hour") {
+		t.Errorf("%q %q", a.Title, a.Notes)
+	}
+	w.sweep(26 * time.Minute)
+	if got := told.lives("chat", "CMK-050"); !slices.Equal(got, first) {
+		t.Fatalf("told before it was quiet: %v", got)
+	}
+	w.sweep(5 * time.Minute)
+	if got := told.lives("chat", "CMK-050"); !slices.Equal(got, append(first, alert.Resolve)) {
+		t.Errorf("told %v", got)
+	}
+	if got := told.lives("bus", "CMK-050"); len(got) != 9 {
+		t.Errorf("a topic gets every turn: %v", got)
+	}
+}

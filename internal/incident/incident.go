@@ -6,6 +6,7 @@
 package incident
 
 import (
+	"slices"
 	"time"
 
 	"cmkguard/internal/event"
@@ -38,6 +39,11 @@ type Incident struct {
 	// Told are the channels that were told of this episode: they are told of its end.
 	Told  []string `json:"told,omitempty"`
 	Acked *Ack     `json:"acked,omitempty"` // nil: nobody said that they work on it
+	// Turns are when it lately opened or was mended. One that comes and goes does so
+	// since Flaps, and must stay as it is until Settles to count as settled.
+	Turns   []time.Time `json:"turns,omitempty"`
+	Flaps   *time.Time  `json:"flaps,omitempty"`
+	Settles *time.Time  `json:"settles,omitempty"`
 }
 
 // Ack says that somebody works on an open incident.
@@ -87,6 +93,9 @@ func Next(prev *Incident, v risk.Verdict, now time.Time) (Incident, Change) {
 	case v.Answer == risk.OK:
 		v.Severity = prev.Verdict.Severity // who was told of the problem is told of its end
 		next.State, next.Changed, next.Verdict, next.Doing, next.Acked = Resolved, now.UTC(), v, "", nil
+		if prev.State == Open {
+			next = next.turned(now)
+		}
 		return next, Cleared
 	case v.Answer == risk.Unknown:
 		next.State, next.Changed, next.Verdict = Uncertain, now.UTC(), v
@@ -95,7 +104,7 @@ func Next(prev *Incident, v risk.Verdict, now time.Time) (Incident, Change) {
 		next.State, next.Opened, next.Changed, next.Verdict = Open, now.UTC(), now.UTC(), v
 		next.Rung = rung(v, now)
 		next.Episodes++
-		return next, Opened
+		return next.turned(now), Opened
 	case v.Severity != prev.Verdict.Severity || v.Breaks != prev.Verdict.Breaks || lower(rung(v, now), prev.Rung):
 		if v.Severity.Rank() > prev.Verdict.Severity.Rank() {
 			next.Acked = nil // what was taken on was less
@@ -126,13 +135,40 @@ func first(v risk.Verdict, now time.Time) (Incident, Change) {
 	switch v.Answer {
 	case risk.Broken:
 		i.State, i.Episodes, i.Rung = Open, 1, rung(v, now)
-		return i, Opened
+		return i.turned(now), Opened
 	case risk.Unknown:
 		i.State = Uncertain
 		return i, Blurred
 	case risk.OK:
 	}
 	return Incident{}, None
+}
+
+// An incident that turns more than flapTurns times within flapWithin comes and goes,
+// until it was quiet for flapQuiet.
+const (
+	flapTurns  = 4
+	flapWithin = time.Hour
+	flapQuiet  = 30 * time.Minute
+)
+
+// turned is the incident after it opened or was mended now.
+func (i Incident) turned(now time.Time) Incident {
+	now = now.UTC()
+	i.Turns = slices.DeleteFunc(slices.Clone(i.Turns), func(t time.Time) bool { return now.Sub(t) >= flapWithin })
+	i.Turns = append(i.Turns, now)
+	i.Turns = i.Turns[max(0, len(i.Turns)-2*flapTurns):]
+	goesOn := i.Settles != nil && now.Before(*i.Settles)
+	if !goesOn && len(i.Turns) <= flapTurns {
+		i.Flaps, i.Settles = nil, nil
+		return i
+	}
+	if !goesOn {
+		i.Flaps = &now
+	}
+	settles := now.Add(flapQuiet)
+	i.Settles = &settles
+	return i
 }
 
 // rung is the ladder's rung that the time left stands on: what breaks in a while is

@@ -94,6 +94,44 @@ func TestHowLongAnAcknowledgementHolds(t *testing.T) {
 	}
 }
 
+// More than four turns within an hour are a flap; half an hour without one ends it.
+func TestWhatComesAndGoes(t *testing.T) {
+	t.Parallel()
+	i, _ := incident.Next(nil, verdict(risk.Broken), start)
+	turn := func(after time.Duration) {
+		answer := risk.OK
+		if i.State == incident.Resolved {
+			answer = risk.Broken
+		}
+		i, _ = incident.Next(&i, verdict(answer), i.Changed.Add(after))
+	}
+	for range 3 {
+		turn(10 * time.Minute)
+	}
+	if i.Flaps != nil || i.Settles != nil {
+		t.Fatalf("four turns: %+v", i)
+	}
+	turn(10 * time.Minute)
+	began := i.Changed
+	if i.Flaps == nil || !i.Flaps.Equal(began) || !i.Settles.Equal(began.Add(30*time.Minute)) {
+		t.Fatalf("five turns: %+v", i)
+	}
+	turn(29 * time.Minute)
+	if i.Flaps == nil || !i.Flaps.Equal(began) || !i.Settles.Equal(i.Changed.Add(30*time.Minute)) {
+		t.Fatalf("it goes on: %+v", i)
+	}
+	turn(31 * time.Minute)
+	if i.Flaps != nil || i.Settles != nil {
+		t.Fatalf("it was quiet: %+v", i)
+	}
+	slow, _ := incident.Next(nil, verdict(risk.Broken), start)
+	for i = slow; i.Episodes < 8; turn(20 * time.Minute) {
+		if i.Flaps != nil {
+			t.Fatalf("three turns an hour are none: %+v", i)
+		}
+	}
+}
+
 // What breaks at a date is told at each rung once, and never between.
 func TestTheLadder(t *testing.T) {
 	t.Parallel()
