@@ -8,6 +8,7 @@ package guard
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"cmkguard/internal/alert"
@@ -115,5 +116,6 @@ type Guard struct {
 	flood  flood
 	known  known
 	beats  pulse
+	turns  atomic.Int64 // reconciles of this process
 	roster roster
 }

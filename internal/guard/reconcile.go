@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"hash/fnv"
 	"time"
 
 	"cmkguard/internal/azureid"
@@ -81,9 +80,7 @@ func (g *Guard) listeners(keys []azureid.Key) map[string]int {
 	for i, k := range keys {
 		of[k.Host] = append(of[k.Host], i)
 	}
-	at := fnv.New32a() // not the time itself: a period that divides the number of keys would leave some out
-	_, _ = at.Write([]byte(g.Now().UTC().Format(time.RFC3339)))
-	turn := int(at.Sum32() >> 8)
+	turn := int(g.turns.Add(1) - 1) // of this process: each begins with the first key and goes on in turn
 	out := make(map[string]int, len(of))
 	for host, list := range of {
 		out[host] = list[turn%len(list)]
