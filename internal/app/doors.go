@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 
 	"cmkguard/handlers/approvals"
 	"cmkguard/handlers/eventqueue"
@@ -11,6 +10,7 @@ import (
 	"cmkguard/handlers/sweep"
 	"cmkguard/handlers/vaultlogs"
 	"cmkguard/handlers/work"
+	"cmkguard/internal/capture"
 	"cmkguard/internal/fault"
 	"cmkguard/internal/funchost"
 	"cmkguard/internal/guard"
@@ -42,7 +42,7 @@ func takeAgain(ctx context.Context, in *guard.Retake, source string, body []byte
 	default:
 		return fault.New(fault.Invalid, op, "this version has no function %q: drop it, or replay it with the version that had", source)
 	}
-	if !isRequest(body) {
+	if !capture.IsRequest(body) {
 		return bare()
 	}
 	inv, err := funchost.Open(source, body)
@@ -50,19 +50,4 @@ func takeAgain(ctx context.Context, in *guard.Retake, source string, body []byte
 		return err
 	}
 	return handler(ctx, inv)
-}
-
-// isRequest reports whether a body is the host's whole request: of an event, whose
-// names may come in any case, "Data" is only one field of several.
-func isRequest(body []byte) bool {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(body, &fields) != nil || fields["Data"] == nil {
-		return false
-	}
-	for name := range fields {
-		if name != "Data" && name != "Metadata" {
-			return false
-		}
-	}
-	return true
 }

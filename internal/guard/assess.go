@@ -57,46 +57,52 @@ type keyPicture struct {
 //
 // It returns the partitions that it may have written to.
 func (g *Guard) assess(ctx context.Context, s event.Signal, lastTry bool) (touched []string, err error) {
+	_, touched, err = g.assessed(ctx, s, lastTry)
+	return touched, err
+}
+
+// assessed is assess, with the picture that it was judged by.
+func (g *Guard) assessed(ctx context.Context, s event.Signal, lastTry bool) (p *picture, touched []string, err error) {
 	run := g.Survey()
-	p := g.look(ctx, run, s)
+	p = g.look(ctx, run, s)
 	if len(p.wirings) == 0 && !p.complete && !lastTry {
-		return nil, fault.New(fault.Transient, "guard.assess", "who uses %s is unknown: %s", s.Subject.ID, p.why)
+		return p, nil, fault.New(fault.Transient, "guard.assess", "who uses %s is unknown: %s", s.Subject.ID, p.why)
 	}
 	if p.parts != nil {
-		return []string{incident.Partition(s.Subject)}, g.fanOut(ctx, p)
+		return p, []string{incident.Partition(s.Subject)}, g.fanOut(ctx, p)
 	}
 	if err := g.addKeys(ctx, run, p); err != nil {
-		return nil, err
+		return p, nil, err
 	}
 	if err := g.addPointedBack(ctx, p); err != nil {
-		return nil, err
+		return p, nil, err
 	}
 	g.addUses(ctx, p)
 	if err := g.addHolds(ctx, p); err != nil {
-		return nil, err
+		return p, nil, err
 	}
 	if err := g.inventory(ctx, p); err != nil {
-		return nil, err
+		return p, nil, err
 	}
 	if err := g.enroll(ctx, p); err != nil {
-		return nil, err
+		return p, nil, err
 	}
 	for _, subject := range p.subjects() {
 		touched = append(touched, incident.Partition(subject))
 		if err := g.bringUpToDate(ctx, p, subject); err != nil {
-			return touched, fmt.Errorf("subject %s: %w", subject, err)
+			return p, touched, fmt.Errorf("subject %s: %w", subject, err)
 		}
 	}
 	ended, err := g.bury(ctx, run, p)
 	if touched = append(touched, ended...); err != nil {
-		return touched, err
+		return p, touched, err
 	}
 	if call := p.unread(); call != "" && !lastTry {
 		// What is known is told and done. A read that failed may succeed later,
 		// and may be all that holds a plan: the signal comes again.
-		return touched, fault.New(fault.Transient, "guard.assess", "%s could not be read", call)
+		return p, touched, fault.New(fault.Transient, "guard.assess", "%s could not be read", call)
 	}
-	return touched, nil
+	return p, touched, nil
 }
 
 // subjects are those that were judged, and the signal's own.
