@@ -165,10 +165,10 @@ func (p *pass) settle(ctx context.Context, x *parcel, id string, took time.Durat
 		return err
 	}
 	p.note(Event{Channel: n.Channel, What: n.State, Class: n.Class, Took: took, Age: p.now().Sub(n.Alert.At)})
-	if failed != nil {
-		return nil
+	var err error
+	if failed == nil { // a failure was told before
+		_, err = p.deskAfter(ctx, n.Channel, nil)
 	}
-	_, err := p.deskAfter(ctx, n.Channel, nil)
 	return err
 }
 
