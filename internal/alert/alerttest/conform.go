@@ -251,7 +251,7 @@ func (k Kit) hostile(t *testing.T) {
 	a := Sample("hostile", at())
 	a.Title, a.What, a.Breaks, a.Subject, a.Ref, a.Actor, a.Vault, a.Check = bad, bad, bad, bad, bad, bad, bad, "CMK-050"
 	a.Done, a.Next, a.Impact = []string{bad}, []string{bad}, []alert.Impact{{Cluster: bad, Name: bad, Owner: bad, Tags: map[string]string{bad: bad}}}
-	a.DedupKey, a.GroupKey, a.Links = bad, bad, []alert.Link{{Label: bad, URL: "javascript:alert(1)"}}
+	a.DedupKey, a.GroupKey, a.Links = bad, bad, []alert.Link{{Label: bad, URL: "javascript://x.example/%0aalert(1)"}}
 	for _, body := range k.taken(t, alert.Fit(a)) {
 		if bytes.ContainsAny(body, "\x1b\x00") || bytes.Contains(body, []byte("\u202e")) {
 			t.Errorf("a control character came through: %.300q", body)
