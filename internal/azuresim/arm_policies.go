@@ -15,18 +15,7 @@ func (s *Sim) addAccess(w http.ResponseWriter, r *http.Request, c *Caller, id az
 	parent, _, _ := strings.Cut(id.String(), "/accessPolicies/")
 	vault, err := azureid.ParseResource(parent)
 	v := s.vaultByID(vault)
-	var b struct {
-		Properties struct {
-			AccessPolicies []struct {
-				TenantID    string `json:"tenantId"`
-				ObjectID    string `json:"objectId"`
-				Permissions struct {
-					Keys    []string `json:"keys"`
-					Secrets []string `json:"secrets"`
-				} `json:"permissions"`
-			} `json:"accessPolicies"`
-		} `json:"properties"`
-	}
+	var b addition
 	switch {
 	case !c.Owns && !c.Repairs || c.hidden(parent):
 		armForbidden(c.ObjectID, "Microsoft.KeyVault/vaults/accessPolicies/write", id.String()).write(w)
@@ -53,6 +42,20 @@ func (s *Sim) addAccess(w http.ResponseWriter, r *http.Request, c *Caller, id az
 	s.emitEvent(v.ID.String(), v.ID.Name(), "Microsoft.KeyVault.VaultAccessPolicyChanged", map[string]any{
 		"Id": "https://" + v.Host + "/", "VaultName": v.ID.Name(), "ObjectType": "Vault", "ObjectName": v.ID.Name(), "Version": "", "NBF": nil, "EXP": nil})
 	writeJSON(w, http.StatusOK, map[string]any{"id": id.String(), "properties": vaultBody(v)["properties"]})
+}
+
+// addition is what the operation takes.
+type addition struct {
+	Properties struct {
+		AccessPolicies []struct {
+			TenantID    string `json:"tenantId"`
+			ObjectID    string `json:"objectId"`
+			Permissions struct {
+				Keys    []string `json:"keys"`
+				Secrets []string `json:"secrets"`
+			} `json:"permissions"`
+		} `json:"accessPolicies"`
+	} `json:"properties"`
 }
 
 // mergePolicy: whether what is added is joined to the object's entry or takes its

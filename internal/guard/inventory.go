@@ -92,18 +92,22 @@ func (g *Guard) inventory(ctx context.Context, p *picture) error {
 	return nil
 }
 
+// grantIn reads a row of the inventory; a damaged one is no grant, for it is evidence
+// only.
+func grantIn(row store.Row) (g grant, ok bool) {
+	err := json.Unmarshal(row.Value, &g)
+	return g, err == nil
+}
+
 // grantsBefore are the grants by which the chain's identity was ever seen to reach its
 // key, for people who decide to give one back: after a vault was recovered, all of
 // them are gone.
 func (g *Guard) grantsBefore(ctx context.Context, w wiring.Wiring) (out []string, err error) {
 	at := w.Vault.Value.ID.Key() + "/keys/" + strings.ToLower(w.Key().Name)
 	err = g.each(ctx, grantsPartition, "grant~", func(row store.Row) (bool, error) {
-		var was grant
-		if json.Unmarshal(row.Value, &was) != nil || !strings.EqualFold(was.Principal, w.Identity.Value.PrincipalID) {
-			return true, nil // another's; or damaged, and it is evidence only
-		}
+		was, ok := grantIn(row)
 		scope := strings.TrimRight(strings.ToLower(was.Scope), "/")
-		if at == scope || strings.HasPrefix(at, scope+"/") {
+		if ok && strings.EqualFold(was.Principal, w.Identity.Value.PrincipalID) && (at == scope || strings.HasPrefix(at, scope+"/")) {
 			out = append(out, was.Role+" on "+was.Scope)
 		}
 		return true, nil

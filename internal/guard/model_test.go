@@ -59,8 +59,27 @@ func TestWhateverHappens(t *testing.T) {
 func newModel(t *testing.T, rt *rapid.T, dir string, profile cloud.Profile) *model {
 	kind := rapid.SampledFrom([]string{"v1", "v2"}).Draw(rt, "kind")
 	o := setup{kind: kind, created: rapid.SampledFrom([]time.Duration{72 * time.Hour, 60 * 24 * time.Hour, year}).Draw(rt, "age"),
-		loosest: true, dir: dir, profile: profile, azure: azuresim.Options{SyncRefuse: rapid.Bool().Draw(rt, "refuse")}}
+		loosest: true, dir: dir, profile: profile, declare: declaredAtRandom(rt), azure: azuresim.Options{SyncRefuse: rapid.Bool().Draw(rt, "refuse")}}
 	return &model{world: newWorld(t, o), rt: rt, answers: map[string]map[string]approval.Kind{}, strangers: map[string]bool{}}
+}
+
+// declaredAtRandom is what the policy says that remedies write: each thing, or not.
+func declaredAtRandom(rt *rapid.T) policy.Declared {
+	var d policy.Declared
+	for _, remedy := range []string{plan.SetRotationPolicy, plan.RestoreDiagnostics, plan.RecreateEvents} {
+		if one := declared(remedy); rapid.Bool().Draw(rt, remedy) {
+			d.Rotation.RotateAfter += one.Rotation.RotateAfter
+			d.Rotation.ExpiryTime += one.Rotation.ExpiryTime
+			d.Rotation.NotifyBefore += one.Rotation.NotifyBefore
+			if one.Diagnostics.Set() {
+				d.Diagnostics = one.Diagnostics
+			}
+			if one.Events.Set() {
+				d.Events = one.Events
+			}
+		}
+	}
+	return d
 }
 
 func (m *model) play() {
@@ -142,6 +161,17 @@ func (m *model) steps() map[string]func() {
 		"pause":             func() { m.g.Policy.Pause = !m.g.Policy.Pause },
 		"a mode": func() {
 			m.g.Policy.Remedies[plan.Rotate] = rapid.SampledFrom([]policy.Mode{policy.Off, policy.DryRun, policy.Approve, policy.Auto}).Draw(m.rt, "mode")
+		},
+		"a log cut": func() {
+			if m.vault().Deleted {
+				return
+			}
+			m.sim.SetDiagnostics(host, nil)
+			m.event(m.sim.ResourceDeleted("Microsoft.Insights/diagnosticSettings/delete", root+"Microsoft.KeyVault/vaults/kv-a"+settingPath))
+		},
+		"a subscription cut": func() {
+			m.sim.SetEvents(host, "", nil)
+			m.event(m.sim.ResourceDeleted("Microsoft.EventGrid/systemTopics/eventSubscriptions/delete", topicOf+"/eventSubscriptions/cmkguard"))
 		},
 		"a fault": m.fault,
 		"a restart": func() {
@@ -277,6 +307,12 @@ func (m *model) wrong(c azuresim.Call) string {
 		return m.unlessStarted(plan.Rotate, 0)
 	case strings.HasSuffix(path, "/recover"):
 		return m.unlessStarted(plan.RecoverKey, 2)
+	case strings.HasSuffix(path, "/rotationpolicy"):
+		return m.unlessStarted(plan.SetRotationPolicy, 0)
+	case strings.Contains(path, "/diagnosticsettings/"):
+		return m.unlessStarted(plan.RestoreDiagnostics, 0)
+	case strings.Contains(path, "/systemtopics/"):
+		return m.unlessStarted(plan.RecreateEvents, 0)
 	case strings.Contains(path, "/roleassignments/"):
 		return m.unlessStarted(plan.RestoreGrant, 2)
 	case strings.Contains(path, "/vaults/") && c.Method == http.MethodPut:
