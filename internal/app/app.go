@@ -70,7 +70,7 @@ func Main(ctx context.Context, p Process) int {
 		},
 	}
 	root.AddCommand(serveCommand(p), standaloneCommand(p), checkCommand(p), checksCommand(p), impactCommand(p), auditCommand(p), policyCommand(p), stateCommand(p), healthCommand(p),
-		planCommand(p), decideCommand(p, approval.Approve), decideCommand(p, approval.Deny), undoCommand(p), eraseCommand(p), alertCommand(p), silenceCommand(p))
+		planCommand(p), decideCommand(p, approval.Approve), decideCommand(p, approval.Deny), undoCommand(p), eraseCommand(p), quarantineCommand(p), alertCommand(p), silenceCommand(p))
 	root.AddCommand(identitiesCommand(p), drillCommand(p), poisonCommand(p), deadletterCommand(p))
 	root.AddCommand(replayCommand(p))
 	root.SetArgs(p.Args)

@@ -24,6 +24,7 @@ import (
 type picture struct {
 	run      Survey
 	signal   event.Signal
+	peek     bool // nothing may be stored
 	now      time.Time
 	wirings  []wiring.Wiring
 	gone     []wiring.Wiring // of clusters that are not there
@@ -183,7 +184,7 @@ func (g *Guard) addKeys(ctx context.Context, run Survey, p *picture) error {
 		p.keys[k.ID()] = keyPicture{facts: facts, since: since}
 		p.addProvenance(p.keys[k.ID()])
 	}
-	return nil
+	return g.addQuarantine(ctx, p)
 }
 
 func (g *Guard) clustersOf(ctx context.Context, run Survey, p *picture) []wiring.Cluster {

@@ -36,6 +36,7 @@ type Survey interface {
 	Ears(ctx context.Context, w wiring.Wiring, topic azureid.Resource) wiring.Wiring
 	Sight
 	Reach
+	Ahead
 }
 
 // Sight says what we ourselves may.

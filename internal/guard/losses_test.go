@@ -54,7 +54,7 @@ func losses() map[string]revocation {
 
 // changesOf is how many changes of the world a remedy takes.
 func changesOf(remedy string) int {
-	if remedy == plan.RecreateEvents { // the topic, and the subscription
+	if remedy == plan.RecreateEvents || remedy == plan.Quarantine { // the topic and the subscription; the key and the cluster
 		return 2
 	}
 	return 1

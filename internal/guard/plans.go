@@ -246,7 +246,7 @@ func (g *Guard) wantedFor(ctx context.Context, p *picture, subject event.Subject
 			w.plan = plan.ForRewire(w.facts, g.Policy.Hash, p.now)
 		}
 	case plan.Repair(v.Remedy):
-		f, ok, err := g.repairFacts(ctx, p, subject, v)
+		f, ok, err := g.factsFor(ctx, p, subject, v)
 		if err != nil || !ok {
 			return w, "", err
 		}

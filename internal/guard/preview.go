@@ -36,6 +36,7 @@ func (g *Guard) Preview(ctx context.Context) (out []Held, why string, err error)
 func (g *Guard) PreviewOf(ctx context.Context, s event.Signal) ([]Held, error) {
 	run := g.Survey()
 	p := g.look(ctx, run, s)
+	p.peek = true
 	if err := g.addKeys(ctx, run, p); err != nil {
 		return nil, err
 	}

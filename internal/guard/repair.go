@@ -18,6 +18,13 @@ import (
 // RepairMaker gives the effect of a repair's plan (remedy/<name>.Effect).
 type RepairMaker = func(p plan.Plan, partition string) (remedy.Effect, error)
 
+func (g *Guard) factsFor(ctx context.Context, p *picture, subject event.Subject, v risk.Verdict) (plan.Facts, bool, error) {
+	if v.Remedy == plan.Quarantine {
+		return g.quarantineFacts(ctx, p, subject)
+	}
+	return g.repairFacts(ctx, p, subject, v)
+}
+
 // repairFacts are what a repair's plan rests on: the chain that shows the problem
 // first, then the other chains of the same subject.
 func (g *Guard) repairFacts(ctx context.Context, p *picture, subject event.Subject, v risk.Verdict) (plan.Facts, bool, error) {
@@ -112,13 +119,17 @@ func (g *Guard) stepRepair(ctx context.Context, partition string, s *saga) error
 		s.stop("this build has no "+string(step.Kind), g.Now())
 		return nil
 	}
-	one := s.Plan
+	one, regate := s.Plan, func() ([]plan.Ruling, bool, error) { return g.regateRepair(ctx, s.Plan) }
 	one.Steps = []plan.Step{step}
+	if step.Kind == plan.StepMove {
+		one.To = s.Plan.To.At(s.New)
+		regate = func() ([]plan.Ruling, bool, error) { return g.regateMove(ctx, s) }
+	}
 	effect, err := make(one, partition)
 	if err != nil {
 		return err
 	}
-	ready, err := g.begin(ctx, s, partition, effect.Key, func() ([]plan.Ruling, bool, error) { return g.regateRepair(ctx, s.Plan) })
+	ready, err := g.begin(ctx, s, partition, effect.Key, regate)
 	if !ready || err != nil {
 		return err
 	}
@@ -129,6 +140,9 @@ func (g *Guard) stepRepair(ctx context.Context, partition string, s *saga) error
 	switch out.Status {
 	case remedy.Settled:
 		s.Why = "read back: " + out.Result
+		if step.Kind == plan.StepCreateKey {
+			s.New = out.Result
+		}
 		if s.Step++; s.Step == len(s.Plan.Steps) {
 			s.Phase = phaseDone
 		}

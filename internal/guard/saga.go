@@ -26,7 +26,7 @@ type saga struct {
 	Plan      plan.Plan  `json:"plan"`
 	Seq       int64      `json:"seq"`
 	Phase     phase      `json:"phase"`
-	New       string     `json:"new,omitempty"` // the key version that clusters follow to
+	New       string     `json:"new,omitempty"` // the key version that clusters follow, or move, to
 	MadeAt    time.Time  `json:"madeAt"`
 	Followers []follower `json:"followers"`
 	Step      int        `json:"step,omitempty"` // of a repair: the step whose turn it is

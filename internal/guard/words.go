@@ -101,6 +101,8 @@ func (g *Guard) runbookOf(check string) string {
 	switch {
 	case base == "" && strings.HasPrefix(check, "SELF-"):
 		return "docs/selfguard.md#" + strings.ToLower(check)
+	case base == "" && check == quarantineCheck:
+		return "docs/remedies.md#a-compromised-key"
 	case base == "":
 		return "docs/checks.md#" + strings.ToLower(check)
 	case strings.ContainsAny(base[len(base)-1:], "/#="):

@@ -80,6 +80,8 @@ func Gates(p Plan, f Facts, in Inputs) []Ruling {
 	list := []gate{gateObserve, gatePause, gateFreeze, gateCredential, gateHold, gateOwner, gateExempt, gateMode}
 	switch {
 	case Deaf(p.Remedy): // an erasure is logged too
+	case p.Remedy == Quarantine:
+		list = append(list, gateConsumers, gateAsked, gateFresh, gateTarget)
 	case p.Remedy == SetRotationPolicy:
 		list = append(append(list, gateErasure), forRotationPolicy()...)
 	case Repair(p.Remedy):

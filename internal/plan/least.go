@@ -50,6 +50,8 @@ func RightsOf(remedy string) Least {
 			clusterRead, "Microsoft.Cache/redisEnterprise/write", "Microsoft.Cache/locations/operationsStatus/read",
 			"Microsoft.ManagedIdentity/userAssignedIdentities/read", "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
 		}}
+	case Quarantine:
+		return Least{DataActions: []string{keyRead, vaultsPrefix + "keys/create/action"}, Permissions: []string{"get", "list", "create"}}.and(RightsOf(Rewire))
 	case SetRotationPolicy:
 		return Least{
 			DataActions: []string{vaultsPrefix + "keyrotationpolicies/read", vaultsPrefix + "keyrotationpolicies/write"},

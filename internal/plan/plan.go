@@ -34,6 +34,9 @@ const (
 	StepRewire StepKind = "rewire-cluster" // v1: PATCH
 	// StepTopic comes before an event subscription: the vault's system topic.
 	StepTopic StepKind = "create-system-topic"
+	// The steps away from a compromised key.
+	StepCreateKey StepKind = "create-key"
+	StepMove      StepKind = "move-cluster" // PATCH to the new key
 )
 
 // Step is one effect, or one awaited effect, of a plan.
@@ -92,6 +95,8 @@ type Facts struct {
 	GrantAtKey bool
 	// Before are the grants by which the identity was seen to reach the key: restore-grant.
 	Before []string
+	// Toward are the clusters' chains as they would be with the key in To: quarantine.
+	Toward []wiring.Wiring
 	// Declared is what the policy says that remedies write.
 	Declared policy.Declared
 	// OurVersions are the versions that our own intents made.

@@ -21,6 +21,7 @@ const (
 	OpenTrustedBypass     = "open-trusted-bypass"     // let trusted services through the vault's firewall
 	EnablePurgeProtection = "enable-purge-protection" // protect a vault's deleted keys from being purged
 	RecoverVault          = "recover-vault"           // bring a soft-deleted vault back
+	Quarantine            = "quarantine-compromised"  // move a key's clusters to a new key in another vault
 	RollBackDowngrade     = "roll-back-downgrade"     // point a cluster that went back to an older version at the newer one
 
 	Undo = "undo" // take back what another plan of ours did to clusters, when people ask for it
@@ -33,7 +34,7 @@ func Ceilings() map[string]policy.Mode {
 		Rotate: policy.Auto, Rewire: policy.Auto, SetRotationPolicy: policy.Auto, RestoreDiagnostics: policy.Auto, RecreateEvents: policy.Auto,
 		RecoverKey: policy.Approve, ReenableVersion: policy.Approve, FixKeyOps: policy.Approve, RestoreGrant: policy.Approve,
 		AttachIdentity: policy.Approve, OpenTrustedBypass: policy.Approve, EnablePurgeProtection: policy.Approve,
-		RecoverVault: policy.Approve, RollBackDowngrade: policy.Approve, Undo: policy.Approve,
+		RecoverVault: policy.Approve, RollBackDowngrade: policy.Approve, Undo: policy.Approve, Quarantine: policy.Approve,
 	}
 }
 
@@ -50,7 +51,7 @@ func Repair(remedy string) bool {
 // managed cache takes up by itself, leads to that.
 func Moves(remedy string) bool {
 	switch remedy {
-	case Rotate, Rewire, RollBackDowngrade, AttachIdentity, Undo:
+	case Rotate, Rewire, RollBackDowngrade, AttachIdentity, Undo, Quarantine:
 		return true
 	}
 	return false

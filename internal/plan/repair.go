@@ -54,6 +54,10 @@ func repairSteps(remedy string, f Facts) (steps []Step, to azureid.Key, why stri
 		steps, why = eventSteps(f, f.Wirings[0])
 		return steps, to, why
 	}
+	if remedy == Quarantine {
+		steps, why = quarantineSteps(f)
+		return steps, f.To.Base(), why
+	}
 	s, to, why := repairStep(remedy, f)
 	return []Step{s}, to, why
 }

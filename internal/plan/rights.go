@@ -57,7 +57,7 @@ func Rights(remedy string, c wiring.Cluster, v wiring.Vault) []wiring.Need {
 			out = append(out, move...)
 		}
 		return out
-	case Rewire, AttachIdentity, RollBackDowngrade, Undo:
+	case Rewire, AttachIdentity, RollBackDowngrade, Undo, Quarantine: // in which vault a new key is to be made, its request says
 		return move
 	case SetRotationPolicy:
 		return []wiring.Need{data(rotationWrite, "setrotationpolicy")}

@@ -23,6 +23,22 @@ import (
 // fault of kind Unknown means that the operation may be under way: read the
 // cluster before anything else.
 func (c *Client) Rewire(ctx context.Context, cl wiring.Cluster, to azureid.Key, requestID string) (resumeToken string, err error) {
+	if cl.CMK != nil && !to.SameKey(cl.CMK.Key) {
+		return "", fault.New(fault.Invalid, "cluster.Rewire", "%s: the target %s is not its key %s", cl.Name, to.ID(), cl.CMK.Key.ID())
+	}
+	return c.move(ctx, cl, to, requestID)
+}
+
+// Move is Rewire to another key in another vault, from the key that is given and
+// no other: for a key that people called compromised.
+func (c *Client) Move(ctx context.Context, cl wiring.Cluster, from, to azureid.Key, requestID string) (resumeToken string, err error) {
+	if cl.CMK == nil || !cl.CMK.Key.SameKey(from) || strings.EqualFold(from.Host, to.Host) {
+		return "", fault.New(fault.Conflict, "cluster.Move", "%s does not use %s, or %s is in the same vault", cl.Name, from.ID(), to.ID())
+	}
+	return c.move(ctx, cl, to, requestID)
+}
+
+func (c *Client) move(ctx context.Context, cl wiring.Cluster, to azureid.Key, requestID string) (resumeToken string, err error) {
 	const op = "arm.PatchCluster"
 	body, err := c.patch(cl, to)
 	if err != nil {
@@ -43,7 +59,8 @@ func (c *Client) Rewire(ctx context.Context, cl wiring.Cluster, to azureid.Key, 
 	return token, nil
 }
 
-// patch refuses whatever is more than another version of the same key.
+// patch refuses to give a cluster its first key, and whatever its identity could not
+// use.
 func (c *Client) patch(cl wiring.Cluster, to azureid.Key) (armresources.GenericResource, error) {
 	const op = "cluster.patch"
 	refuse := func(k fault.Kind, why string) (armresources.GenericResource, error) {
@@ -56,8 +73,6 @@ func (c *Client) patch(cl wiring.Cluster, to azureid.Key) (armresources.GenericR
 		return refuse(fault.Conflict, "it has no customer-managed key, and is never given one")
 	case to.Version == "":
 		return refuse(fault.Invalid, "the target names no version; the service wants versioned URLs only")
-	case !to.SameKey(cl.CMK.Key):
-		return refuse(fault.Invalid, "the target "+to.ID()+" is not its key "+cl.CMK.Key.ID())
 	case !strings.EqualFold(cl.CMK.IdentityType, "userAssignedIdentity") || cl.CMK.IdentityID.IsZero():
 		return refuse(fault.Conflict, "its key is not read by a user-assigned identity")
 	case !attached(cl, cl.CMK.IdentityID):

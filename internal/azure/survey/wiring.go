@@ -32,6 +32,23 @@ func (r *Run) Wiring(ctx context.Context, cluster azureid.Resource) wiring.Wirin
 	return w
 }
 
+// Toward returns the cluster's chain as it would be if it named the key k.
+func (r *Run) Toward(ctx context.Context, w wiring.Wiring, k azureid.Key) wiring.Wiring {
+	out := wiring.Wiring{ID: w.ID, At: w.At, Cluster: w.Cluster, Identity: w.Identity}
+	if !w.Cluster.OK() || w.Cluster.Value.CMK == nil {
+		return out
+	}
+	cmk := *w.Cluster.Value.CMK
+	cmk.Key, cmk.KeyURL, cmk.KeyProblem = k, k.String(), ""
+	out.Cluster.Value.CMK = &cmk
+	r.readKey(ctx, &out, k)
+	out.Vault = r.vault(ctx, k.Host)
+	if out.Vault.OK() && out.Vault.Value.RBAC {
+		r.readGrants(ctx, &out, k)
+	}
+	return out
+}
+
 func (r *Run) cluster(ctx context.Context, id azureid.Resource) wiring.Fact[wiring.Cluster] {
 	return r.clusters.once(id.Key(), func() wiring.Fact[wiring.Cluster] { return r.src.Clusters.Get(ctx, id) })
 }

@@ -87,6 +87,22 @@ func (c *Client) SetRotation(ctx context.Context, k azureid.Key, p wiring.Rotati
 	return azfault.Write("keyvault.UpdateKeyRotationPolicy", err)
 }
 
+// Create makes a key of the type and size that may wrap and unwrap and nothing else
+// (CreateKey; data action keys/create/action). One request is sent; of a key that is
+// there it would make a new version: list the versions before.
+func (c *Client) Create(ctx context.Context, k azureid.Key, typ string, bits int, requestID string) error {
+	cl, err := c.client(k, c.writers, c.write)
+	if err != nil {
+		return err
+	}
+	kty, size := azkeys.KeyType(typ), int32(bits) //nolint:gosec // 2048 to 8192
+	wrap, unwrap := azkeys.KeyOperationWrapKey, azkeys.KeyOperationUnwrapKey
+	_, err = cl.CreateKey(named(ctx, requestID), k.Name, azkeys.CreateKeyParameters{
+		Kty: &kty, KeySize: &size, KeyOps: []*azkeys.KeyOperation{&wrap, &unwrap},
+	}, nil)
+	return azfault.Write("keyvault.CreateKey", err)
+}
+
 func orNil(s string) *string {
 	if s == "" {
 		return nil

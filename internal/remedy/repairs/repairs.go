@@ -11,6 +11,7 @@ import (
 	"cmkguard/internal/remedy/enablepurgeprotection"
 	"cmkguard/internal/remedy/fixkeyops"
 	"cmkguard/internal/remedy/opentrustedbypass"
+	"cmkguard/internal/remedy/quarantine"
 	"cmkguard/internal/remedy/recoverkey"
 	"cmkguard/internal/remedy/recovervault"
 	"cmkguard/internal/remedy/recreateevents"
@@ -28,12 +29,14 @@ type Keys interface {
 	reenableversion.Vault
 	fixkeyops.Vault
 	setrotationpolicy.Vault
+	quarantine.Keys
 }
 
 // Clusters are the Redis clusters.
 type Clusters interface {
 	rewire.Clusters
 	attachidentity.Clusters
+	quarantine.Clusters
 }
 
 // Vaults are vaults and the grants on them.
@@ -67,6 +70,8 @@ func Over(k Keys, c Clusters, v Vaults, e Ears) map[string]func(p plan.Plan, par
 		plan.RestoreDiagnostics:    func(p plan.Plan, at string) (remedy.Effect, error) { return restorediagnostics.Effect(e, p, at) },
 		plan.RecreateEvents:        func(p plan.Plan, at string) (remedy.Effect, error) { return recreateevents.Effect(e, p, at) },
 		string(plan.StepTopic):     func(p plan.Plan, at string) (remedy.Effect, error) { return recreateevents.Topic(e, p, at) },
+		string(plan.StepCreateKey): func(p plan.Plan, at string) (remedy.Effect, error) { return quarantine.Create(k, p, at) },
+		string(plan.StepMove):      func(p plan.Plan, at string) (remedy.Effect, error) { return quarantine.Move(c, p, at) },
 		plan.RollBackDowngrade:     func(p plan.Plan, at string) (remedy.Effect, error) { return rollbackdowngrade.Effect(c, p, at) },
 	}
 }
