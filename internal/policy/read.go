@@ -38,7 +38,22 @@ func defaultLimits() Limits {
 func (r reader) root(n node) {
 	p := r.policy
 	note := func(name string, read func(node)) func(node) { return func(n node) { p.lines[name] = n.line; read(n) } }
-	seen := n.fields(map[string]func(node){
+	seen := n.fields(r.sections(note))
+	p.derive()
+	if seen == nil {
+		return
+	}
+	n.require(seen, "version", "version: 1")
+	if seen["channels"] && !seen["alerts"] {
+		r.routeAll()
+	}
+	r.checkRoutes(n, seen["channels"])
+}
+
+// sections are the top-level fields.
+func (r reader) sections(note func(string, func(node)) func(node)) map[string]func(node) {
+	p := r.policy
+	return map[string]func(node){
 		"version":               note("version", checkVersion),
 		"pause":                 note("pause", func(n node) { p.Pause = n.boolean() }),
 		"scope":                 note("scope", r.scope),
@@ -66,16 +81,7 @@ func (r reader) root(n node) {
 		"noise":                 note("noise", r.noise),
 		"heartbeat":             note("heartbeat", r.heartbeat),
 		"drills":                note("drills", r.drills),
-	})
-	p.derive()
-	if seen == nil {
-		return
 	}
-	n.require(seen, "version", "version: 1")
-	if seen["channels"] && !seen["alerts"] {
-		r.routeAll()
-	}
-	r.checkRoutes(n, seen["channels"])
 }
 
 func checkVersion(n node) {

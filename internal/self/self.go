@@ -11,6 +11,7 @@ package self
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"cmkguard/internal/event"
@@ -45,6 +46,10 @@ type Check struct {
 
 // Catalogue lists the checks by id. docs/selfguard.md explains each.
 func Catalogue() []Check {
+	return slices.Concat(firstChecks(), moreChecks(), lastChecks())
+}
+
+func firstChecks() []Check {
 	return []Check{
 		{
 			DeadLetter, "Nothing lies in the dead-letter container", risk.High,
@@ -69,6 +74,11 @@ func Catalogue() []Check {
 			"Give the observer identity back what the refused read needs (infra/access.bicep; in a vault with access policies: get, list and " +
 				"getrotationpolicy), or let it through the vault's firewall.",
 		},
+	}
+}
+
+func moreChecks() []Check {
+	return []Check{
 		{
 			Hands, "The remediator may do what the policy lets it do", risk.High,
 			"what the policy lets run by itself or by approval would fail as refused when it is needed",
@@ -93,6 +103,11 @@ func Catalogue() []Check {
 			"Agree which installation acts: owner in each policy file (installation, subscriptions, tags), and the tag cmkguard-owner. Take the other's remediator " +
 				"role away here, or name its object id under owner.others where it is meant to be.",
 		},
+	}
+}
+
+func lastChecks() []Check {
+	return []Check{
 		{
 			Clock, "Our clock is right", risk.High,
 			"expiry, deadlines and freeze windows are judged by a wrong time, and another instance's work is taken for late or not yet due",
