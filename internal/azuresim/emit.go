@@ -44,13 +44,37 @@ func (s *Sim) emit(audit bool, body map[string]any) {
 	s.emissions = append(s.emissions, emission{audit, raw})
 }
 
-// emitKey is one of Key Vault's events about a version [D: event-schema-key-vault].
+// emitKey is one of Key Vault's events about a version [D: event-schema-key-vault], and
+// of an expiry the row that the log gets of it, whoever is subscribed [D: logging]. How
+// that row looks is not documented.
 func (s *Sim) emitKey(typ string, v *Vault, key *Key, ver *Version) {
 	data := map[string]any{
 		"Id": kid(v, key, ver), "VaultName": v.ID.Name(), "ObjectType": "Key", "ObjectName": key.Name, "Version": ver.ID,
 		"NBF": epoch(ver.NotBefore), "EXP": epoch(ver.Expires),
 	}
 	s.emitEvent(v.ID.String(), key.Name, typ, data)
+	if typ == "Microsoft.KeyVault.KeyNewVersionCreated" { // the call that made it is in the log
+		return
+	}
+	if s.o.BareNotes {
+		data = map[string]any{"ObjectName": key.Name, "EXP": epoch(ver.Expires)}
+	}
+	s.noted(strings.TrimPrefix(typ, "Microsoft.KeyVault."), v, key.Name, data)
+}
+
+// noted is the row of the log about an event of the vault.
+func (s *Sim) noted(name string, v *Vault, subject string, data map[string]any) {
+	row := map[string]any{
+		"time": s.clock.Now().UTC().Format("2006-01-02T15:04:05.0000000Z"), "category": "AuditEvent", "operationName": name + "EventGridNotification",
+		"resultType": "Success", "correlationId": s.eventID(), "resourceId": strings.ToUpper(v.ID.String()),
+	}
+	props := map[string]any{"subject": subject, "data": data}
+	if s.o.BareNotes {
+		row["eventGridEventProperties"] = props
+	} else {
+		row["properties"] = map[string]any{"eventGridEventProperties": props}
+	}
+	s.emit(true, row)
 }
 
 func epoch(t *time.Time) any {

@@ -37,6 +37,7 @@ type Options struct {
 	OnEvent     func(payload []byte)
 	OnAudit     func(record []byte)
 	CloudEvents bool // events in the CloudEvents schema
+	BareNotes   bool // [?] switch: the log's rows of published events name the key only, and outside of properties
 
 	AddReplaces  bool          // [?] switch: an access policy that is added takes the place of the object's entry
 	KeepTopics   bool          // [?] switch: a deleted vault's system topic stays, without its subscriptions
@@ -286,6 +287,7 @@ func (s *Sim) ChangeVault(host string, change func(*Vault)) {
 		if len(v.Policies) != before {
 			s.emitEvent(v.ID.String(), v.ID.Name(), "Microsoft.KeyVault.VaultAccessPolicyChanged", map[string]any{
 				"Id": "https://" + v.Host + "/", "VaultName": v.ID.Name(), "ObjectType": "Vault", "ObjectName": v.ID.Name(), "Version": "", "NBF": nil, "EXP": nil})
+			s.noted("VaultAccessPolicyChanged", v, v.ID.Name(), map[string]any{"VaultName": v.ID.Name()})
 		}
 	})
 }

@@ -34,6 +34,33 @@ type Audit struct {
 	Uses     []Use
 	Rejected []Rejected
 	Dropped  int // unrelated: understood, and nobody's business here
+	// Heard are the vaults (azureid.Resource.Key) of which the message has a record of
+	// any kind, dropped ones too: their logs reach us. At most maxHeard.
+	Heard []string
+
+	heard map[string]bool // as the records write them
+	last  []byte          // of them: records of one vault follow each other
+}
+
+// maxHeard bounds how many vaults of one message are noted as heard.
+const maxHeard = 1000
+
+// hear notes whose record it is.
+func (a *Audit) hear(g glance) {
+	if len(g.resource) == 0 || bytes.Equal(g.resource, a.last) {
+		return
+	}
+	a.last = g.resource
+	if a.heard[string(g.resource)] || len(a.Heard) >= maxHeard {
+		return
+	}
+	if a.heard == nil {
+		a.heard = map[string]bool{}
+	}
+	a.heard[string(g.resource)] = true
+	if r, err := azureid.ParseResource(string(g.resource)); err == nil && r.Type() == azureid.TypeVault {
+		a.Heard = append(a.Heard, r.Key())
+	}
 }
 
 // Use is a claim that an identity wrapped or unwrapped with a key version.
@@ -140,9 +167,11 @@ func (a *Audit) add(index int, rec []byte, g glance, c azureid.Cloud) {
 	case len(g.operation) == 0:
 		problems = append(problems, "operationName is missing: want KeyDelete, say")
 	case kind == "", use && !useMatters(g):
+		a.hear(g)
 		a.Dropped++
 		return
 	default:
+		a.hear(g)
 		a.read(index, rec, g, kind, use, c)
 		return
 	}
@@ -168,7 +197,7 @@ func (a *Audit) read(index int, rec []byte, g glance, kind Kind, use bool, c azu
 	var problems []string
 	r := newRecord(rec, &problems)
 	r.place(kind, use, c)
-	if g.status < 0 && !strings.HasSuffix(strings.ToLower(r.operation), "eventgridnotification") {
+	if g.status < 0 && !isNotification(r.operation) {
 		r.problem("properties.httpStatusCode is missing or no HTTP status: want 200, say")
 	}
 	if len(problems) > 0 {
@@ -257,6 +286,9 @@ func (r *record) place(kind Kind, use bool, c azureid.Cloud) {
 			break
 		}
 	}
+	if r.key.IsZero() && isNotification(r.operation) {
+		r.key = r.announced(c)
+	}
 	if kind == KeyRestored && strings.EqualFold(r.key.Name, "restore") {
 		r.key = azureid.Key{} // the call's own name: which key it restored is not told
 	}
@@ -264,6 +296,35 @@ func (r *record) place(kind Kind, use bool, c azureid.Cloud) {
 		r.problem("resourceId names vault %q but the key is in %q: both must name the same vault; check who may send to this hub",
 			clip(id.Name()), r.key.VaultName())
 	}
+}
+
+// isNotification reports whether the operation is an event that Key Vault published.
+func isNotification(operation string) bool {
+	return strings.HasSuffix(strings.ToLower(operation), "eventgridnotification")
+}
+
+// announced returns the key of an event's row that names it, but by no URL: no capture
+// of one exists, and Log Analytics has the columns
+// eventGridEventProperties_data_ObjectName_s and eventGridEventProperties_subject_s of it
+// (learn.microsoft.com key-vault/general/alert).
+func (r *record) announced(c azureid.Cloud) azureid.Key {
+	for _, props := range []object{r.quiet("eventGridEventProperties"), r.properties.quiet("eventGridEventProperties")} {
+		data := props.quiet("data")
+		name := data.first("ObjectName")
+		if name == "" {
+			name = props.first("subject")
+		}
+		if name == "" || len(c.VaultSuffixes) == 0 {
+			continue
+		}
+		base := "https://" + r.vault.Name() + c.VaultSuffixes[0] + "/keys/" + name
+		for _, url := range []string{base + "/" + data.first("Version"), base} {
+			if k, err := azureid.ParseKey(url, c); err == nil {
+				return k
+			}
+		}
+	}
+	return azureid.Key{}
 }
 
 func aboutKey(k Kind) bool { return strings.HasPrefix(string(k), "key-") || k == RotationPolicyChanged }

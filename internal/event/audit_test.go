@@ -166,6 +166,45 @@ func TestTheClaimOfARefusal(t *testing.T) {
 	}
 }
 
+// Whose logs reach us shows in any record, dropped ones too.
+func TestWhoseLogIsHeard(t *testing.T) {
+	other := strings.ToUpper(strings.ReplaceAll(vaultID, "kv-orders", "kv-else"))
+	a := parseAudit(t, `{"records":[`+strings.Join([]string{
+		auditRecord("SecretGet", 200, "/secrets/a"), auditRecord("KeyDelete", 200, "/keys/k"), auditRecord("SecretGet", 200, "/secrets/a", strings.ToUpper(vaultID), other),
+		auditRecord("SecretGet", 200, "/secrets/a"), auditRecord("SecretGet", 200, "/secrets/a", strings.ToUpper(vaultID), "/SUBSCRIPTIONS/S/RESOURCEGROUPS/G/PROVIDERS/MICROSOFT.STORAGE/ACCOUNTS/A"),
+		`{"category":"Other","resourceId":"` + vaultID + `x"}`,
+	}, ",")+`]}`)
+	if got := strings.Join(a.Heard, " "); got != strings.ToLower(vaultID)+" "+strings.ToLower(other) {
+		t.Errorf("%q", got)
+	}
+}
+
+// No capture of a published event's row exists: the key is found by its URL, or by its
+// name and version, or by its name, or not at all.
+func TestTheRowOfAPublishedEvent(t *testing.T) {
+	row := func(inner string, inside bool) string {
+		props := `"eventGridEventProperties":` + inner
+		if inside {
+			props = `"properties":{` + props + `}`
+		}
+		return `{"time":"2026-11-02T10:00:00Z","category":"AuditEvent","operationName":"KeyNearExpiryEventGridNotification","resourceId":"` + strings.ToUpper(vaultID) + `",` + props + `}`
+	}
+	for inner, want := range map[string]string{
+		`{"data":{"Id":"` + keyURL + `","ObjectName":"orders-kek"}}`:                        keyURL,
+		`{"data":{"ObjectName":"orders-kek","Version":"` + version + `","EXP":1796083200}}`: strings.Replace(keyURL, "kv-orders", "KV-ORDERS", 1),
+		`{"subject":"orders-kek","data":{"EXP":1796083200}}`:                                strings.TrimSuffix(keyURL, "/"+version),
+		`{"subject":"orders kek/x"}`:                                                        "",
+		`{}`:                                                                                "",
+	} {
+		for _, inside := range []bool{false, true} {
+			a := parseAudit(t, row(inner, inside))
+			if len(a.Signals) != 1 || !strings.EqualFold(a.Signals[0].Key.String(), want) || a.Signals[0].Kind != KeyNearExpiry || (want == "") != (a.Signals[0].Subject.Kind == SubjectVault) {
+				t.Errorf("%s: %+v %+v, want %s", inner, a.Signals, a.Rejected, want)
+			}
+		}
+	}
+}
+
 func FuzzParseResource(f *testing.F) {
 	for _, s := range append(seeds(), resourceEvent("WriteSuccess", "Microsoft.Cache/redisEnterprise/write", clusterID),
 		resourceEvent("DeleteSuccess", "Microsoft.Authorization/roleAssignments/delete", "/providers/Microsoft.Authorization/roleAssignments/g"),

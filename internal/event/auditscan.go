@@ -14,8 +14,9 @@ import (
 type glance struct {
 	operation []byte // inside the quotes; nil if it is missing or no string
 	category  []byte
-	status    int  // -1: not found
-	wrapped   bool // it is no record: it holds a list of them
+	resource  []byte // whose log it is
+	status    int    // -1: not found
+	wrapped   bool   // it is no record: it holds a list of them
 }
 
 // level is where in a message a scan is.
@@ -105,6 +106,8 @@ func (s *scanner) field(l level, name []byte, depth int, g *glance) bool {
 		g.operation = text(value)
 	case f == fieldCategory:
 		g.category = text(value)
+	case f == fieldResource:
+		g.resource = text(value)
 	}
 	return true
 }
@@ -119,6 +122,7 @@ const (
 	fieldCategory
 	fieldStatus
 	fieldProperties
+	fieldResource
 )
 
 // fieldOf compares a raw name with the wanted ones, without regard to case and
@@ -141,7 +145,9 @@ func fieldOf(name []byte) asked {
 	case 8:
 		f, want = fieldCategory, "category"
 	case 10:
-		f, want = fieldProperties, "properties"
+		if f, want = fieldProperties, "properties"; name[0]|0x20 == 'r' {
+			f, want = fieldResource, "resourceId"
+		}
 	case 13:
 		f, want = fieldOperation, "operationName"
 	case 14:

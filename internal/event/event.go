@@ -25,8 +25,11 @@ const (
 	KeyChanged          Kind = "key-changed" // by a type that this version does not know
 )
 
-// Recheck is our own hint: what we did has ended, look again.
-const Recheck Kind = "recheck"
+// Our own hints.
+const (
+	Recheck Kind = "recheck" // what we did has ended, look again
+	Swept   Kind = "sweep"   // nothing happened that we know of: the sweep looks at everything
+)
 
 // Glance is our own hint, too: look at the chain, and leave out what would tell us of
 // its vault, for another look asks that.
