@@ -61,6 +61,7 @@ func intake(b *testing.B) http.Handler {
 	g := &guard.Guard{
 		Cloud: azureid.Public(), Policy: policy.Default(), State: backend.State, Queue: backend.Queue,
 		Rec: journal.NewRecorder(backend.State, "bench", time.Now), Now: time.Now, NewID: uuid.NewString,
+		Watch: guard.Watch{Losses: true},
 	}
 	srv := funchost.New(funchost.Options{Log: zerolog.New(io.Discard), Now: time.Now, OnPoison: func(_ context.Context, _, _, reason string, _ []byte) error {
 		return fmt.Errorf("poison: %s", reason)

@@ -15,7 +15,7 @@ import (
 
 func auditCommand(p Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "audit", Short: "Verify and show the journal"}
-	cmd.AddCommand(verifyCommand(p), exportCommand(p))
+	cmd.AddCommand(verifyCommand(p), exportCommand(p), lossesCommand(p))
 	return cmd
 }
 

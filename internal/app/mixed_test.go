@@ -184,6 +184,7 @@ func mixed(at *time.Time) (http.Handler, *counted, *ledger) {
 	l := newLedger()
 	g := &counted{Guard: &guard.Guard{
 		Cloud: azureid.Public(), Policy: policy.Default(), State: l, Queue: l, Rec: journal.NewRecorder(l, "test", now), Now: now, NewID: func() string { return "id" },
+		Watch: guard.Watch{Losses: true},
 	}}
 	srv := funchost.New(funchost.Options{Log: zerolog.New(io.Discard), Now: now, OnPoison: func(context.Context, string, string, string, []byte) error { l.poison++; return nil }})
 	srv.Handle(vaultlogs.Name, vaultlogs.Handler(g))

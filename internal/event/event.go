@@ -29,11 +29,10 @@ const (
 const (
 	Recheck Kind = "recheck" // what we did has ended, look again
 	Swept   Kind = "sweep"   // nothing happened that we know of: the sweep looks at everything
+	// Glance is the sweep's as well, and leaves out what would tell us of the chain's
+	// vault, for another look asks that.
+	Glance Kind = "glance"
 )
-
-// Glance is our own hint, too: look at the chain, and leave out what would tell us of
-// its vault, for another look asks that.
-const Glance Kind = "glance"
 
 // SubjectKind is the kind of thing that a signal is about.
 type SubjectKind string

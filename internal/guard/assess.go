@@ -268,7 +268,9 @@ func asked(s event.Signal) risk.Selection {
 // wide reports whether the look also asks what would tell us of the vault: those
 // before and after something is done do, those at what a signal says of our ears,
 // and one per vault of the sweep's.
-func wide(s event.Signal) bool { return s.Kind == event.Recheck || aboutEars(s.Kind) }
+func wide(s event.Signal) bool {
+	return s.Kind == event.Recheck || s.Kind == event.Swept || aboutEars(s.Kind)
+}
 
 func worse(a, b risk.Verdict) bool {
 	rank := map[risk.Answer]int{risk.OK: 0, risk.Unknown: 1, risk.Broken: 2}

@@ -34,6 +34,13 @@ func (g *Guard) bringUpToDate(ctx context.Context, p *picture, subject event.Sub
 		g.noteCluster(p, subject, b)
 	}
 	p.noteWatched(subject, b)
+	if subject == p.signal.Subject {
+		told, err := g.noteTold(ctx, p.signal)
+		if err != nil {
+			return err
+		}
+		b.ops = append(b.ops, told...)
+	}
 	doing, err := g.planAll(ctx, p, subject, partition, b)
 	if err != nil {
 		return err
@@ -98,6 +105,11 @@ func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, 
 	}
 	if change == incident.None {
 		return nil
+	}
+	if f, ok := p.foundOf(prev, next, change); ok {
+		if err := g.noteFound(ctx, f); err != nil {
+			return err
+		}
 	}
 	if a, ok := g.incidentAlert(p, next, change); ok && !unheardOf(prev, change) {
 		a.Next = append(a.Next, d.next...)

@@ -112,11 +112,12 @@ type Guard struct {
 	Now       func() time.Time
 	NewID     func() string
 
-	drill  drilling
-	dark   dark
-	flood  flood
-	known  known
-	beats  pulse
-	turns  atomic.Int64 // reconciles of this process
-	roster roster
+	drill   drilling
+	dark    dark
+	flood   flood
+	known   known
+	beats   pulse
+	turns   atomic.Int64 // reconciles of this process
+	roster  roster
+	witness witness
 }

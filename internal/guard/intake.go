@@ -69,7 +69,11 @@ func (g *Guard) take(ctx context.Context, source string, raw json.RawMessage, k 
 		}
 	}
 	for _, s := range parsed.Signals {
-		switch err := g.takeSignal(ctx, s); {
+		err := g.takeSignal(ctx, s)
+		if err == nil {
+			err = g.noteFact(ctx, s, store.Name("signal", s.DedupKey()))
+		}
+		switch {
 		case fault.Is(err, fault.Invalid): // it can be stored today as little as tomorrow
 			if err := k.Poison(ctx, source, "event "+s.ID+" cannot be stored: "+err.Error(), raw); err != nil {
 				return err

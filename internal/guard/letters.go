@@ -116,7 +116,11 @@ func (g *Guard) takeLetter(ctx context.Context, name string) (DeadLetter, error)
 		if !seen {
 			d.late++
 		}
-		if err := g.takeSignal(ctx, s); err != nil {
+		err = g.takeSignal(ctx, s)
+		if err == nil {
+			err = g.noteFact(ctx, s, store.Name("signal", s.DedupKey()))
+		}
+		if err != nil {
 			return d, asRecordError(err)
 		}
 	}

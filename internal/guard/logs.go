@@ -46,6 +46,9 @@ func (g *Guard) takeLogs(ctx context.Context, source string, messages [][]byte, 
 			continue
 		}
 		t.Dropped += a.Dropped
+		if err := g.noteHeard(ctx, a.Heard); err != nil {
+			return t, err
+		}
 		t.Poison += len(a.Rejected)
 		if err := poisonRecords(ctx, source, a.Rejected, k); err != nil {
 			return t, err
@@ -72,7 +75,10 @@ func (g *Guard) takeRecord(ctx context.Context, source string, s event.Signal, r
 		t.Dropped++
 		return nil
 	}
-	folded, err := g.takeFrugally(ctx, s)
+	stored, folded, err := g.takeFrugally(ctx, s)
+	if err == nil {
+		err = g.noteFact(ctx, s, stored)
+	}
 	switch {
 	case fault.Is(err, fault.Invalid): // it can be stored today as little as tomorrow
 		t.Poison++
@@ -134,11 +140,12 @@ func poisonRecords(ctx context.Context, source string, all []event.Rejected, k k
 // and over that, one for everything in scope: looking wider finds what was folded
 // in. The wider look begins when the minute is over, so that it comes after
 // everything that was folded into it.
-func (g *Guard) takeFrugally(ctx context.Context, s event.Signal) (folded bool, err error) {
+// It returns the partition of the signal that was stored.
+func (g *Guard) takeFrugally(ctx context.Context, s event.Signal) (stored string, folded bool, err error) {
 	now := g.Now().UTC()
 	width := g.flood.width(s.Vault.Key(), now)
 	if width == narrow {
-		return false, g.takeSignal(ctx, s)
+		return store.Name("signal", s.DedupKey()), false, g.takeSignal(ctx, s)
 	}
 	wide := event.Signal{Source: "cmkguard/flood", Type: "CmkGuard.Flood", Kind: event.Flooded, Time: now, Vault: s.Vault, Subject: event.Subject{Kind: event.SubjectVault, ID: s.Vault.Key()}}
 	if width == widest {
@@ -146,14 +153,15 @@ func (g *Guard) takeFrugally(ctx context.Context, s event.Signal) (folded bool, 
 	}
 	minute := now.Truncate(floodWindow)
 	wide.ID = "flood-" + canonical.Hash([]byte(wide.Subject.String() + minute.Format(time.RFC3339)))[:40]
+	stored = store.Name("signal", wide.DedupKey())
 	if !g.flood.first(wide.ID, now) {
-		return true, nil
+		return stored, true, nil
 	}
 	if err := g.takeLater(ctx, wide, minute.Add(floodWindow).Sub(now)+skew); err != nil {
 		g.flood.forget(wide.ID)
-		return true, err
+		return stored, true, err
 	}
-	return true, nil
+	return stored, true, nil
 }
 
 // use is a row: an identity is said to have used a key version on a day. It is a

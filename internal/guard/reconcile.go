@@ -53,7 +53,7 @@ func (g *Guard) lookAtAll(ctx context.Context, clusters []wiring.Cluster) error 
 	wide := g.listeners(keys)
 	for i, k := range keys {
 		m := lookMessage(event.Subject{Kind: event.SubjectKey, ID: k.ID()}, k)
-		if wide[k.Host] != i {
+		if m.Hint = event.Swept; wide[k.Host] != i {
 			m.Hint = event.Glance
 		}
 		if err := g.send(ctx, m, 0); err != nil {

@@ -22,6 +22,9 @@ type Watch struct {
 	Remediator  Identity    // nil: what it may do is not asked (SELF-006)
 	Rights      OwnRights   // nil: nobody asks what our identities may do (SELF-021, SELF-022)
 	Clock       Clock       // nil: ours is not compared (SELF-010)
+	// Losses: what each source tells is matched with what others tell, day by day
+	// (LOSS-001 and so on).
+	Losses bool
 }
 
 // Clock compares our clock with others'.

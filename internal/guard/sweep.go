@@ -37,7 +37,7 @@ const (
 // a call to the external watcher.
 func (g *Guard) Sweep(ctx context.Context) error {
 	began, load := g.Now(), self.Load{}
-	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx, &load), g.requeueSagas(ctx, &load), g.drainPoison(ctx), g.takeLetters(ctx), g.reconcile(ctx), g.watchSelf(ctx, load), g.drillsDue(ctx), g.endSilences(ctx), g.Tend(ctx))
+	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx, &load), g.requeueSagas(ctx, &load), g.drainPoison(ctx), g.takeLetters(ctx), g.reconcile(ctx), g.watchSelf(ctx, load), g.closeDay(ctx), g.drillsDue(ctx), g.endSilences(ctx), g.Tend(ctx))
 	err = errors.Join(err, g.beat(ctx, began, err))
 	g.ping(ctx, err)
 	if g.Refresh != nil { // whatever went wrong: what is open must not look mended elsewhere

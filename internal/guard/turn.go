@@ -89,5 +89,9 @@ func (g *Guard) putTurn(ctx context.Context, partition string, t turn, etag stri
 // recordCovered closes the record of a signal that another's look answered.
 func (g *Guard) recordCovered(ctx context.Context, s event.Signal, at time.Time) error {
 	entry := signalEntry(s, 0, true, "answered by the look that began "+at.Format(time.RFC3339))
-	return g.commit(ctx, incident.Partition(s.Subject), []journal.Entry{entry})
+	told, err := g.noteTold(ctx, s)
+	if err != nil {
+		return err
+	}
+	return g.commit(ctx, incident.Partition(s.Subject), []journal.Entry{entry}, told...)
 }

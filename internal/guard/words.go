@@ -99,6 +99,8 @@ func (g *Guard) dress(a *alert.Alert, p *picture, v risk.Verdict) {
 func (g *Guard) runbookOf(check string) string {
 	base := g.Policy.Runbooks
 	switch {
+	case base == "" && strings.HasPrefix(check, "LOSS-"):
+		return "docs/losses.md#" + strings.ToLower(check)
 	case base == "" && strings.HasPrefix(check, "SELF-"):
 		return "docs/selfguard.md#" + strings.ToLower(check)
 	case base == "" && check == quarantineCheck:

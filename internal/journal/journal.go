@@ -47,4 +47,6 @@ const (
 	KindDecision Kind = "decision" // a person approved or denied
 	KindDrill    Kind = "drill"    // what an exercise came to
 	KindNote     Kind = "note"     // start, stop, policy change
+	// KindStatement is a day's account of what was expected and what was handled.
+	KindStatement Kind = "statement"
 )
