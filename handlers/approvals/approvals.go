@@ -166,10 +166,16 @@ func decide(ctx context.Context, d Desk, req funchost.Request, id string, who ap
 	}
 	kind := approval.Kind(asked.Decision)
 	switch {
-	case kind != approval.Approve && kind != approval.Deny:
-		return problem(http.StatusBadRequest, "decision: want approve or deny")
+	case kind != approval.Approve && kind != approval.Deny && asked.Decision != undo:
+		return problem(http.StatusBadRequest, "decision: want approve, deny or undo")
 	case forged(asked, mark, cookie):
 		return problem(http.StatusForbidden, oldPage)
+	case asked.Decision == undo:
+		held, err := d.Undo(ctx, id, who, asked.Reason)
+		if err != nil {
+			return failed(err)
+		}
+		return inJSON(http.StatusOK, held)
 	}
 	decision, err := d.Decide(ctx, id, kind, who, asked.Reason)
 	if err != nil {
