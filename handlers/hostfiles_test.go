@@ -124,6 +124,7 @@ func checkHost(d *document) []string {
 	d.want(queues+"maxDequeueCount", fmt.Sprint(localhost.MaxDequeueCount), "what the embedded host does")
 	d.want(queues+"messageEncoding", "base64", "what the program writes")
 	d.text(queues+"batchSize", "how many messages run at once is ours to say")
+	d.want("extensions.eventHubs.maxEventBatchSize", fmt.Sprint(vaultlogs.MaxBatch), "more would not fit into the body that the program takes")
 	d.text(queues+"newBatchThreshold", "how many messages run at once is ours to say")
 	return d.bad
 }
@@ -230,9 +231,10 @@ func TestWrongHostFilesAreNamedByLine(t *testing.T) {
 		"proxying on":          {"", `"description": {`, `"enableProxyingHttpRequest": true, "description": {`, "host.json:9: customHandler.enableProxyingHttpRequest: is set"},
 		"timeout too short":    {"", `"00:05:00"`, `"00:00:30"`, "host.json:3: functionTimeout: 30s is not above"},
 		"timeout not stated":   {"", `"functionTimeout": "00:05:00",`, ``, "host.json:1: functionTimeout: is missing"},
-		"visibility left out":  {"", `"visibilityTimeout": "00:00:30",`, ``, "host.json:17: extensions.queues.visibilityTimeout: is missing"},
-		"visibility zero":      {"", `"00:00:30"`, `"00:00:00"`, "host.json:20: extensions.queues.visibilityTimeout: 0s"},
-		"more dequeues":        {"", `"maxDequeueCount": 5`, `"maxDequeueCount": 50`, "host.json:21: extensions.queues.maxDequeueCount: is 50"},
+		"visibility left out":  {"", `"visibilityTimeout": "00:00:30",`, ``, "host.json:20: extensions.queues.visibilityTimeout: is missing"},
+		"visibility zero":      {"", `"00:00:30"`, `"00:00:00"`, "host.json:23: extensions.queues.visibilityTimeout: 0s"},
+		"more dequeues":        {"", `"maxDequeueCount": 5`, `"maxDequeueCount": 50`, "host.json:24: extensions.queues.maxDequeueCount: is 50"},
+		"a larger batch":       {"", `"maxEventBatchSize": 10`, `"maxEventBatchSize": 100`, "host.json:18: extensions.eventHubs.maxEventBatchSize: is 100"},
 		"no batch size":        {"", `"batchSize": 16,`, ``, "extensions.queues.batchSize: is missing"},
 		"another program":      {"", `"cmkguard"`, `"other"`, "host.json:10: customHandler.description.defaultExecutablePath: is other"},
 		"queue renamed":        {"work", "cmkguard-work", "cmkguard-works", "work:8: bindings.0.queueName: is cmkguard-works, want cmkguard-work"},

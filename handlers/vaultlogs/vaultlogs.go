@@ -21,6 +21,16 @@ const Hub = "insights-logs-auditevent"
 // Binding is the name of the trigger's binding.
 const Binding = "logs"
 
+// MaxBatch is how many messages host.json lets the host bring at once
+// (extensions.eventHubs.maxEventBatchSize; without it a hundred).
+const MaxBatch = 10
+
+// MaxBody is the size of the largest invocation, in bytes: MaxBatch messages of 1 MiB,
+// the most that a hub takes (learn.microsoft.com event-hubs/event-hubs-quotas), in
+// base64, and 4 MiB for their metadata. A larger one would be kept as poison, cut to a
+// row's size, and with it audit records would be lost.
+const MaxBody = MaxBatch*(1<<20)*4/3 + 4<<20
+
 // Intake takes log messages in.
 type Intake interface {
 	// TakeLogs returns once every record in the messages is queued, counted or kept;

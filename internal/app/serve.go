@@ -60,7 +60,7 @@ func serve(ctx context.Context, p Process, alone bool) error {
 	defer cancel()
 	// The real host pumps the queues of a storage account; embedded ones it cannot see.
 	door := &door{pump: alone || s.Storage == nil}
-	srv := funchost.New(funchost.Options{Log: log, Now: time.Now, OnPoison: door.poison, InFlight: s.InFlight})
+	srv := funchost.New(funchost.Options{Log: log, Now: time.Now, OnPoison: door.poison, InFlight: s.InFlight, MaxBodyOf: map[string]int64{vaultlogs.Name: vaultlogs.MaxBody}})
 	door.functions(srv)
 	opened := make(chan error, 1)
 	go func() { opened <- door.open(ctx, cancel, srv, p, s, problems, l, log) }()

@@ -67,7 +67,9 @@ type Options struct {
 	// functionTimeout of host.json. 0 means DefaultDeadline.
 	Deadline time.Duration
 	MaxBody  int64 // bytes of a request body; 0 means DefaultMaxBody
-	InFlight int   // invocations that run at once; 0 means DefaultInFlight
+	// MaxBodyOf is that of functions whose trigger sends more at once.
+	MaxBodyOf map[string]int64
+	InFlight  int // invocations that run at once; 0 means DefaultInFlight
 	// OnPoison may be nil: then poison is answered 500, because it is nowhere.
 	OnPoison PoisonFunc
 }
@@ -79,6 +81,7 @@ type Server struct {
 	now      func() time.Time
 	deadline time.Duration
 	maxBody  int64
+	bodyOf   map[string]int64
 	onPoison PoisonFunc
 
 	handlers map[string]Handler      // written before ready is closed, read after
@@ -100,6 +103,7 @@ func New(o Options) *Server {
 		now:      o.Now,
 		deadline: orDefault(o.Deadline, DefaultDeadline),
 		maxBody:  orDefault(o.MaxBody, DefaultMaxBody),
+		bodyOf:   o.MaxBodyOf,
 		onPoison: o.OnPoison,
 		handlers: make(map[string]Handler),
 		pages:    make(map[string]http.Handler),

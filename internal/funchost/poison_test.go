@@ -105,3 +105,17 @@ func TestMaxBodyIsExact(t *testing.T) {
 		t.Error("a body of one byte more is not")
 	}
 }
+
+// A trigger that brings many messages at once has a bound of its own, and it alone.
+func TestMaxBodyOfAFunction(t *testing.T) {
+	b := &bin{}
+	body := `{"Data":{"event":{}}}`
+	r := start(t, funchost.Options{OnPoison: b.take, MaxBody: 4, MaxBodyOf: map[string]int64{"object": int64(len(body))}}, funchost.Life{}, bindings())
+	r.Ready()
+	if r.post(t, "object", strings.NewReader(body)); b.n != 0 {
+		t.Errorf("within the function's own bound, and poison: %s", b.why)
+	}
+	if r.post(t, "object", strings.NewReader(body+" ")); b.n != 1 {
+		t.Error("a body of one byte more is not")
+	}
+}

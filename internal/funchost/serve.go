@@ -90,7 +90,7 @@ func (s *Server) run(ctx context.Context, w http.ResponseWriter, r *http.Request
 	if !known {
 		return result{status: http.StatusNotFound, outcome: "refused", answer: "no such function"}
 	}
-	body, err := s.body(ctx, w, r)
+	body, err := s.body(ctx, w, r, orDefault(s.bodyOf[line.inv.Function], s.maxBody))
 	switch {
 	case errors.Is(err, ErrShape):
 		return s.poison(ctx, line.inv, err, body)
@@ -121,9 +121,9 @@ func (s *Server) enter(ctx context.Context) (release func(), err error) {
 	return func() { <-s.slots }, nil
 }
 
-// body reads the request's body. One larger than MaxBody is an ErrShape and
+// body reads the request's body. One of more than most bytes is an ErrShape and
 // still returned, up to MaxPoison, because poison is stored whole.
-func (s *Server) body(ctx context.Context, w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func (s *Server) body(ctx context.Context, w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	const op = "funchost.body"
 	if d, ok := ctx.Deadline(); ok {
 		rc := http.NewResponseController(w)
@@ -131,21 +131,21 @@ func (s *Server) body(ctx context.Context, w http.ResponseWriter, r *http.Reques
 		_ = rc.SetReadDeadline(d)
 	}
 	var b bytes.Buffer
-	if n := r.ContentLength; n > 0 && n <= s.maxBody {
+	if n := r.ContentLength; n > 0 && n <= most {
 		b.Grow(int(n) + bytes.MinRead)
 	}
-	n, err := b.ReadFrom(io.LimitReader(r.Body, max(MaxPoison, s.maxBody)))
+	n, err := b.ReadFrom(io.LimitReader(r.Body, max(MaxPoison, most)))
 	switch {
 	case err != nil:
 		return nil, fault.New(fault.Transient, op, "after %d bytes: %w", n, err)
-	case n <= s.maxBody:
+	case n <= most:
 		return b.Bytes(), nil
 	}
 	cut, err := io.Copy(io.Discard, r.Body)
 	if err != nil {
 		return nil, fault.New(fault.Transient, op, "after %d bytes: %w", n+cut, err)
 	}
-	return b.Bytes(), shape(op, "body of %d bytes, want at most %d; %d bytes cut off", n+cut, s.maxBody, cut)
+	return b.Bytes(), shape(op, "body of %d bytes, want at most %d; %d bytes cut off", n+cut, most, cut)
 }
 
 func (s *Server) invoke(ctx context.Context, h Handler, inv *Invocation, body []byte) result {
