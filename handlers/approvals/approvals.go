@@ -143,7 +143,7 @@ func read(req funchost.Request) (a asked, refusal *funchost.Response) {
 		}
 		a = asked{form.Get("decision"), form.Get("reason"), form.Get("mark")}
 	} else if err := json.Unmarshal([]byte(req.Body), &a); err != nil {
-		return a, no(`want {"decision": "approve", "deny" or, of an incident, "acknowledge", "reason": TEXT}`)
+		return a, no(`want {"decision": "approve", "deny", "undo" or, of an incident, "acknowledge", "reason": TEXT}`)
 	}
 	if strings.TrimSpace(a.Reason) == "" {
 		return a, no("reason: want a text, for the record")
@@ -171,6 +171,13 @@ func decide(ctx context.Context, d Desk, req funchost.Request, id string, who ap
 	case forged(asked, mark, cookie):
 		return problem(http.StatusForbidden, oldPage)
 	case asked.Decision == undo:
+		held, err := d.Undo(ctx, id, who, asked.Reason)
+		if err != nil {
+			return failed(err)
+		}
+		return inJSON(http.StatusOK, held)
+	}
+	if asked.Decision == undo {
 		held, err := d.Undo(ctx, id, who, asked.Reason)
 		if err != nil {
 			return failed(err)

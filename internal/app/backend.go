@@ -79,12 +79,12 @@ func journalKey(s Settings) (note.Signer, string, error) {
 }
 
 // readJournalKey is journalKey for a reader, who makes no key.
-func readJournalKey(s Settings) (note.Signer, string, error) {
+func readJournalKey(s Settings) (verifier string, err error) {
 	if strings.HasPrefix(s.JournalKey, "-----BEGIN") || s.JournalKey == "" && s.Storage != nil {
-		return journalKey(s)
+		_, verifier, err = journalKey(s)
+		return verifier, err
 	}
-	text, err := journal.VerifierOf(journalKeyPath(s))
-	return nil, text, err
+	return journal.VerifierOf(journalKeyPath(s))
 }
 
 // journalKeyPath is where the local signing key lies.

@@ -42,7 +42,7 @@ func verify(ctx context.Context, p Process, state, key, known string) error {
 	}
 	defer func() { _ = st.close() }()
 	if key == "" {
-		if _, key, err = readJournalKey(st.settings); err != nil {
+		if key, err = readJournalKey(st.settings); err != nil {
 			return exitError{exitFailed, err}
 		}
 	}

@@ -75,7 +75,7 @@ func dryKeys(g *guard.Guard, s Settings, stateless bool) (problems []string) {
 	if stateless {
 		return nil
 	}
-	if _, _, err := readJournalKey(s); err != nil && s.Storage != nil && s.JournalKey == "" {
+	if _, err := readJournalKey(s); err != nil && s.Storage != nil && s.JournalKey == "" {
 		problems = append(problems, err.Error())
 	}
 	if s.Storage == nil && s.Approvals.Key == "" {
