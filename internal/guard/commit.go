@@ -34,12 +34,8 @@ func (g *Guard) bringUpToDate(ctx context.Context, p *picture, subject event.Sub
 		g.noteCluster(p, subject, b)
 	}
 	p.noteWatched(subject, b)
-	if subject == p.signal.Subject {
-		told, err := g.noteTold(ctx, p.signal)
-		if err != nil {
-			return err
-		}
-		b.ops = append(b.ops, told...)
+	if err := g.addTold(ctx, p, subject, b); err != nil {
+		return err
 	}
 	doing, err := g.planAll(ctx, p, subject, partition, b)
 	if err != nil {

@@ -114,6 +114,16 @@ func (g *Guard) noteHeard(ctx context.Context, vaults []string) error {
 	return nil
 }
 
+// addTold adds to the batch of the signal's own subject that it was told of.
+func (g *Guard) addTold(ctx context.Context, p *picture, subject event.Subject, b *batch) error {
+	if subject != p.signal.Subject {
+		return nil
+	}
+	told, err := g.noteTold(ctx, p.signal)
+	b.ops = append(b.ops, told...)
+	return err
+}
+
 // noteTold is the operation that remembers, beside what a signal led to, that its
 // subject was told of.
 func (g *Guard) noteTold(ctx context.Context, s event.Signal) ([]store.Op, error) {
