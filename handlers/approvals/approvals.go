@@ -177,13 +177,6 @@ func decide(ctx context.Context, d Desk, req funchost.Request, id string, who ap
 		}
 		return inJSON(http.StatusOK, held)
 	}
-	if asked.Decision == undo {
-		held, err := d.Undo(ctx, id, who, asked.Reason)
-		if err != nil {
-			return failed(err)
-		}
-		return inJSON(http.StatusOK, held)
-	}
 	decision, err := d.Decide(ctx, id, kind, who, asked.Reason)
 	if err != nil {
 		return failed(err)

@@ -194,6 +194,19 @@ func shortName(s event.Subject) string {
 	return s.ID
 }
 
+// followed are the clusters that a saga moves, and how far each came.
+func (s *saga) followed() (hit []alert.Impact, done []string) {
+	for _, f := range s.Followers {
+		name := shortName(event.Subject{ID: f.Cluster})
+		state := "stays on version " + f.From
+		if f.Done {
+			state = "version " + f.From + " -> " + s.to(&f) + " (" + f.By + ", read back)"
+		}
+		hit, done = append(hit, alert.Impact{Cluster: f.Cluster, Name: name}), append(done, name+": "+state)
+	}
+	return hit, done
+}
+
 // sagaAlert tells when a rotation or rewire ends: success is a notice, a stop
 // pages.
 func (g *Guard) sagaAlert(s saga) (alert.Alert, bool) {
@@ -201,14 +214,7 @@ func (g *Guard) sagaAlert(s saga) (alert.Alert, bool) {
 		ID: g.NewID(), DedupKey: "cmkguard/plan/" + s.Plan.ID, GroupKey: incident.Partition(s.Plan.Subject),
 		Subject: s.Plan.Subject.String(), Since: s.Plan.Created, Ref: s.Plan.ID, What: s.Why,
 	}
-	for _, f := range s.Followers {
-		a.Impact = append(a.Impact, alert.Impact{Cluster: f.Cluster, Name: shortName(event.Subject{ID: f.Cluster})})
-		state := "stays on version " + f.From
-		if f.Done {
-			state = "version " + f.From + " -> " + s.to(&f) + " (" + f.By + ", read back)"
-		}
-		a.Done = append(a.Done, shortName(event.Subject{ID: f.Cluster})+": "+state)
-	}
+	a.Impact, a.Done = s.followed()
 	what := where(s.Plan.Subject)
 	a.Vault = strings.ToLower(s.Plan.Key.VaultName())
 	a.Commands = []alert.Command{{Does: "shows the plan, what each gate said and how far it came", Line: "cmkguard plan " + shell(s.Plan.ID)}}

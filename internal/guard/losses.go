@@ -178,7 +178,7 @@ func (g *Guard) day(ctx context.Context, date string, since time.Time) (loss.Day
 		g.each(ctx, lossPartition(date), "found~", func(row store.Row) (bool, error) {
 			var f loss.Found
 			if json.Unmarshal(row.Value, &f) != nil {
-				return true, nil
+				return true, nil //nolint:nilerr // damaged: the incident that it is about stands by itself
 			}
 			err := g.explain(ctx, &f)
 			d.Found = append(d.Found, f)
@@ -206,7 +206,7 @@ func (g *Guard) factsOf(ctx context.Context, d *loss.Day, day time.Time) error {
 			return false, nil
 		}
 		if json.Unmarshal(row.Value, &f) != nil {
-			return true, nil // damaged: its counterpart is then named as a gap
+			return true, nil //nolint:nilerr // damaged: its counterpart is then named as a gap
 		}
 		var err error
 		if f.Done = true; d.Concerns(f) {

@@ -89,6 +89,7 @@ func FactOf(s event.Signal, seen time.Time) (Fact, bool) {
 		switch s.Kind {
 		case event.KeyNearExpiry, event.KeyExpired, event.KeyNewVersion, event.AccessPolicyChanged:
 			return f, true
+		default: // what the log does not announce has no counterpart
 		}
 	case strings.HasPrefix(typ, "auditevent.") && s.Kind != event.AttemptDenied: // what was refused announced nothing
 		f.Source = Logs
