@@ -202,9 +202,19 @@ func (s *saga) followed() (hit []alert.Impact, done []string) {
 		if f.Done {
 			state = "version " + f.From + " -> " + s.to(&f) + " (" + f.By + ", read back)"
 		}
-		hit, done = append(hit, alert.Impact{Cluster: f.Cluster, Name: name}), append(done, name+": "+state)
+		hit, done = append(hit, alert.Impact{Cluster: f.Cluster, Name: name, Owner: s.owner(f.Cluster)}), append(done, name+": "+state)
 	}
 	return hit, done
+}
+
+// owner is the cluster's, as the plan knew it.
+func (s *saga) owner(cluster string) string {
+	for _, c := range s.Plan.Consumers {
+		if strings.EqualFold(c.Cluster, cluster) {
+			return c.Owner
+		}
+	}
+	return ""
 }
 
 // sagaAlert tells when a rotation or rewire ends: success is a notice, a stop

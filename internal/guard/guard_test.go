@@ -38,6 +38,7 @@ func TestRotationAndFollowing(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"v1", "v2"} {
 		w := newWorld(t, setup{kind: kind, created: year, mode: policy.Auto})
+		w.sim.ChangeCluster(w.cluster, func(c *azuresim.Cluster) { c.Tags = map[string]string{"owner": "team-a"} })
 		w.take(w.sim.NearExpiry(w.key, "e1"))
 		w.run(4)
 		if n := len(w.sim.Versions(w.key)); n != 2 || w.rotates() != 1 || !w.onNewest() {
@@ -49,6 +50,9 @@ func TestRotationAndFollowing(t *testing.T) {
 		}
 		if !w.told.has("", "Done: rotate") || !w.told.has("CMK-013", "") {
 			t.Fatalf("%s: people were not told", kind)
+		}
+		if a := w.told.titled(t, "Done: rotate"); len(a.Impact) != 1 || a.Impact[0].Owner != "team-a" {
+			t.Errorf("%s: whose cluster it is: %+v", kind, a.Impact)
 		}
 		if r := w.verify(); len(r.Problems) > 0 || r.Unsealed > 0 || r.Size < 5 {
 			t.Fatalf("%s: %+v", kind, r)
