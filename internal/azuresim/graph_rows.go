@@ -62,7 +62,6 @@ func (s *Sim) liveTables(table string) map[string][]kqlRow {
 	if table == "" {
 		resources = s.resourceRows()
 	}
-	resources = append(resources, s.topicRows()...)
 	for _, a := range s.assignments {
 		authorization = append(authorization, graphRow(assignmentBody(a), s.o.TenantID))
 	}
@@ -80,7 +79,7 @@ func (s *Sim) resourceRows() (rows []kqlRow) {
 			}
 		}
 	}
-	return rows
+	return append(rows, s.topicRows()...)
 }
 
 // graphRow is a resource as Resource Graph indexes it: the body with the

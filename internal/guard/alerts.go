@@ -232,10 +232,8 @@ func (g *Guard) sagaAlert(s saga) (alert.Alert, bool) {
 	case s.Phase == phaseDone:
 		a.Lifecycle, a.Severity = alert.Notice, risk.Info
 		a.Title = "Done: " + s.Plan.Remedy + " of " + what
-		if s.Plan.Remedy == plan.Quarantine {
-			a.Severity = risk.High
-			a.Next = []string{"Every cluster of the plan is on the new key " + s.Plan.To.ID() + ", read back. Now decide, by hand, whether to disable the old key " + s.Plan.Key.ID() +
-				": look first at who else uses it (cmkguard impact). Leave it disabled, not deleted, until what it encrypted is past its retention. We never disable it."}
+		if s.Plan.Remedy == plan.Quarantine { // the rest is a person's
+			a.Severity, a.Next = risk.High, []string{leftKey(s.Plan)}
 		}
 	case s.Phase == phaseStopped:
 		a.Lifecycle, a.Severity = alert.Trigger, risk.High

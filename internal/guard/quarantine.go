@@ -146,3 +146,9 @@ func (g *Guard) regateMove(ctx context.Context, s *saga) (rulings []plan.Ruling,
 	in, err := g.inputs(ctx, s.Plan, facts, "", old.plan.Causes, false)
 	return plan.Gates(s.Plan, facts, in), read, err
 }
+
+// leftKey proposes to a person what is never ours: to disable the key that was left.
+func leftKey(p plan.Plan) string {
+	return "Every cluster of the plan is on the new key " + p.To.ID() + ", read back. Now decide, by hand, whether to disable the old key " + p.Key.ID() +
+		": look first at who else uses it (cmkguard impact). Leave it disabled, not deleted, until what it encrypted is past its retention. We never disable it."
+}
