@@ -4,7 +4,10 @@
 //   main.bicep      this resource group: app, identities, storage, telemetry
 //   access.bicep    per watched subscription: two custom roles, observer's grant
 //   remediate.bicep per resource group that may be acted on: remediator's grant
-//   vault.bicep     per vault: system topic and event subscription
+//   vault.bicep     per vault: system topic, event subscription, audit log
+//   subscription.bicep, resources.bicep
+//                   per watched subscription: system topic and event subscriptions
+//   hub.bicep       where the vaults' audit logs go
 targetScope = 'resourceGroup'
 
 @description('Region of the app.')
@@ -42,6 +45,16 @@ param vaults watchedVault[] = []
 @description('Connect the event subscriptions. Event Grid checks the function when it connects: deploy with false, publish the package, deploy again with true.')
 param connectEvents bool = false
 
+@description('Subscriptions whose resource events are taken. Each may have one system topic only: see README.md where one exists.')
+param resourceEvents string[] = subscriptions
+
+@description('How Event Grid hands events over: it calls the functions with their keys, or puts them into the queue cmkguard-events by identity.')
+@allowed(['function', 'queue'])
+param eventsOver string = 'function'
+
+@description('Send the audit logs of the vaults in this region to an Event Hub and take them in. It costs money by the hour: see README.md.')
+param takeVaultLogs bool = false
+
 @description('Path of the policy file inside the package. Empty: the built-in policy, which is a dry run.')
 param policyFile string = ''
 
@@ -71,19 +84,27 @@ var storageName = '${prefix}${suffix}'
 var appName = '${prefix}-${suffix}'
 var packageContainer = 'cmkguard-package'
 var canWrite = !empty(remediate)
+var region = toLower(replace(location, ' ', ''))
+var hubNamespace = '${prefix}-${suffix}'
+var hubRuleId = resourceId('Microsoft.EventHub/namespaces/authorizationRules', hubNamespace, 'diagnostics')
+
+// No suffix of Event Hubs is in environment(): learn.microsoft.com, "Compare
+// Azure Government and global Azure", "Azure in China developer guide".
+var hubDomain = environment().name == 'AzureUSGovernment' ? 'servicebus.usgovcloudapi.net' : environment().name == 'AzureChinaCloud' ? 'servicebus.chinacloudapi.cn' : 'servicebus.windows.net'
 
 // Built-in roles: learn.microsoft.com role-based-access-control/built-in-roles.
 var roles = {
   blobDataOwner: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
   blobDataContributor: 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
   queueDataContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
+  queueMessageSender: 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
   tableDataContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
   metricsPublisher: '3913510d-42f4-4e42-8a64-420c390055eb'
 }
 
 // Three identities, so that a stolen token of one is not a token of the others:
 // the observer reads and keeps state, the remediator writes to keys and
-// clusters, and Event Grid's reaches one container.
+// clusters, and Event Grid's reaches one container and at most one queue.
 resource observer 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: '${prefix}-observer'
   location: location
@@ -146,9 +167,13 @@ resource storage 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   resource queues 'queueServices' = {
     name: 'default'
 
-    resource queue 'queues' = [for name in ['cmkguard-events', 'cmkguard-work']: {
-      name: name
-    }]
+    resource eventQueue 'queues' = {
+      name: 'cmkguard-events'
+    }
+
+    resource workQueue 'queues' = {
+      name: 'cmkguard-work'
+    }
   }
 
   resource tables 'tableServices' = {
@@ -181,6 +206,25 @@ resource deadLetterWriter 'Microsoft.Authorization/roleAssignments@2022-04-01' =
     principalId: delivery.properties.principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.blobDataContributor)
+  }
+}
+
+resource eventSender 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (eventsOver == 'queue') {
+  name: guid(storage::queues::eventQueue.id, delivery.id, roles.queueMessageSender)
+  scope: storage::queues::eventQueue
+  properties: {
+    principalId: delivery.properties.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueMessageSender)
+  }
+}
+
+module hub 'hub.bicep' = if (takeVaultLogs) {
+  name: 'cmkguard-hub'
+  params: {
+    namespaceName: hubNamespace
+    location: location
+    observerPrincipalId: observer.properties.principalId
   }
 }
 
@@ -229,7 +273,7 @@ var settings = union({
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: observer.properties.clientId
   CMKGUARD_STORAGE__accountName: storage.name
-  'AzureWebJobs.vaultlogs.Disabled': 'true' // until CMKGUARD_EVENTHUB__fullyQualifiedNamespace names the hub of the vaults' logs
+  'AzureWebJobs.vaultlogs.Disabled': takeVaultLogs ? 'false' : 'true' // without a hub the trigger would fail for ever
   CMKGUARD_STORAGE__credential: 'managedidentity'
   CMKGUARD_STORAGE__clientId: observer.properties.clientId
   APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
@@ -244,7 +288,11 @@ var settings = union({
   CMKGUARD_LOG_LEVEL: 'info'
   CMKGUARD_APPROVAL_TENANT: tenant().tenantId
   CMKGUARD_APPROVAL_AUDIENCE: approvalAudience // CMKGUARD_APPROVAL_KEY comes with the secrets
-}, toObject(items(secretUris), s => s.key, s => '@Microsoft.KeyVault(SecretUri=${s.value})'))
+}, takeVaultLogs ? {
+  CMKGUARD_EVENTHUB__fullyQualifiedNamespace: '${hubNamespace}.${hubDomain}'
+  CMKGUARD_EVENTHUB__credential: 'managedidentity'
+  CMKGUARD_EVENTHUB__clientId: observer.properties.clientId
+} : {}, toObject(items(secretUris), s => s.key, s => '@Microsoft.KeyVault(SecretUri=${s.value})'))
 
 resource app 'Microsoft.Web/sites@2024-11-01' = {
   name: appName
@@ -282,7 +330,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       appSettings: map(items(settings), s => { name: s.key, value: s.value })
     }
   }
-  dependsOn: [observerStorage, observerMetrics]
+  dependsOn: [observerStorage, observerMetrics, hub]
 
   // Publishing by name and password would go around the identities.
   resource noPassword 'basicPublishingCredentialsPolicies' = [for way in ['ftp', 'scm']: {
@@ -313,8 +361,25 @@ module events 'vault.bicep' = [for v in connectEvents ? vaults : []: {
     deliveryIdentityId: delivery.id
     functionId: '${app.id}/functions/keyvaultevents'
     storageId: storage.id
+    eventsOver: eventsOver
+    // Azure Monitor refuses a hub in another region than the vault's.
+    hubRuleId: takeVaultLogs && toLower(replace(v.location, ' ', '')) == region ? hubRuleId : ''
   }
-  dependsOn: [deadLetterWriter]
+  dependsOn: [deadLetterWriter, eventSender, hub]
+}]
+
+module changes 'subscription.bicep' = [for id in connectEvents ? resourceEvents : []: {
+  name: 'cmkguard-changes-${uniqueString(id)}'
+  scope: subscription(id)
+  params: {
+    groupName: '${prefix}-events'
+    location: location
+    deliveryIdentityId: delivery.id
+    functionId: '${app.id}/functions/resourceevents'
+    storageId: storage.id
+    eventsOver: eventsOver
+  }
+  dependsOn: [deadLetterWriter, eventSender]
 }]
 
 @description('Publish the package here: func azure functionapp publish NAME.')

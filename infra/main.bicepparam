@@ -15,6 +15,9 @@ param vaults = [
 // After `func azure functionapp publish`: true.
 param connectEvents = false
 
+// param eventsOver = 'queue'   // by identity, no function key
+// param takeVaultLogs = true   // costs money by the hour
+
 // When the dry runs have convinced you, name where it may act: the vaults', the
 // clusters' and their identities' resource groups.
 param remediate = []

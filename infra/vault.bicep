@@ -1,4 +1,5 @@
-// The events of one vault, in the vault's own resource group and region.
+// The events of one vault, in the vault's own resource group and region, and its
+// audit log where there is a hub for it.
 //
 // Deleting a vault deletes these subscriptions, and recovering it does not bring
 // them back: deploy again afterwards.
@@ -13,6 +14,41 @@ param functionId string
 
 @description('ARM id of the storage account with the container cmkguard-deadletter.')
 param storageId string
+
+@description('The queue cmkguard-events of that account, by identity, or the function.')
+@allowed(['function', 'queue'])
+param eventsOver string = 'function'
+
+@description('ARM id of the authorization rule by which Azure Monitor sends the audit log to the hub insights-logs-auditevent, which must be in the vault\'s region. Empty: the log is sent nowhere.')
+param hubRuleId string = ''
+
+// Event Grid calls a function with the function's own key: an identity is for
+// the other kinds of endpoint, and for the dead letters.
+var route = eventsOver == 'queue' ? {
+  deliveryWithResourceIdentity: {
+    identity: {
+      type: 'UserAssigned'
+      userAssignedIdentity: deliveryIdentityId
+    }
+    destination: {
+      endpointType: 'StorageQueue'
+      properties: {
+        resourceId: storageId
+        queueName: 'cmkguard-events'
+        queueMessageTimeToLiveInSeconds: -1
+      }
+    }
+  }
+} : {
+  destination: {
+    endpointType: 'AzureFunction'
+    properties: {
+      resourceId: functionId
+      maxEventsPerBatch: 10
+      preferredBatchSizeInKilobytes: 64
+    }
+  }
+}
 
 resource vault 'Microsoft.KeyVault/vaults@2024-11-01' existing = {
   name: vaultName
@@ -30,19 +66,9 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
     topicType: 'Microsoft.KeyVault.vaults'
   }
 
-  // Event Grid calls a function with the function's own key: an identity is for
-  // the other kinds of endpoint, and here for the dead letters.
   resource subscription 'eventSubscriptions' = {
     name: 'cmkguard'
-    properties: {
-      destination: {
-        endpointType: 'AzureFunction'
-        properties: {
-          resourceId: functionId
-          maxEventsPerBatch: 10
-          preferredBatchSizeInKilobytes: 64
-        }
-      }
+    properties: union(route, {
       eventDeliverySchema: 'CloudEventSchemaV1_0'
       filter: {
         enableAdvancedFilteringOnArrays: true
@@ -70,6 +96,19 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
           }
         }
       }
-    }
+    })
+  }
+}
+
+// A key that is deleted, disabled or purged has no event: only the log tells.
+resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(hubRuleId)) {
+  name: 'cmkguard-audit'
+  scope: vault
+  properties: {
+    eventHubAuthorizationRuleId: hubRuleId
+    eventHubName: 'insights-logs-auditevent'
+    logs: [
+      { category: 'AuditEvent', enabled: true }
+    ]
   }
 }

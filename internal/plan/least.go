@@ -106,6 +106,7 @@ func HouseRoles() map[string]string {
 		"b7e6dc6d-f1e8-4753-8033-0f276bb0955b": storage,                         // Storage Blob Data Owner
 		"ba92f5b4-2d11-453d-a403-e96b0029c9fe": storage,                         // Storage Blob Data Contributor
 		"974c5e8b-45b9-4653-ba55-5f855dd0fb88": storage,                         // Storage Queue Data Contributor
+		"c6a89b2d-59bc-44d0-9896-0f6e12d7b80a": storage,                         // Storage Queue Data Message Sender
 		"0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": storage,                         // Storage Table Data Contributor
 		"3913510d-42f4-4e42-8a64-420c390055eb": "microsoft.insights/components", // Monitoring Metrics Publisher
 		"a638d3c7-ab3a-418d-83e6-5f17a39d4fde": "microsoft.eventhub/namespaces", // Azure Event Hubs Data Receiver
