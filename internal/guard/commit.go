@@ -30,8 +30,8 @@ func (g *Guard) bringUpToDate(ctx context.Context, p *picture, subject event.Sub
 			b.ops = append(b.ops, g.outbox(g.unseenAlert(p))...)
 		}
 	}
-	if subject.Kind == event.SubjectCluster {
-		g.noteCluster(p, subject, b)
+	if err := g.noteCluster(ctx, p, subject, b); err != nil {
+		return err
 	}
 	p.noteWatched(subject, b)
 	if err := g.addTold(ctx, p, subject, b); err != nil {

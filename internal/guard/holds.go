@@ -50,19 +50,24 @@ func (g *Guard) addHolds(ctx context.Context, p *picture) error {
 	return nil
 }
 
-// noteCluster adds to the batch what is kept of a cluster from look to look.
-func (g *Guard) noteCluster(p *picture, cluster event.Subject, b *batch) {
+// noteCluster adds to the batch, if the subject is a cluster, what is kept of it from
+// look to look, and the end of what no longer stands there.
+func (g *Guard) noteCluster(ctx context.Context, p *picture, cluster event.Subject, b *batch) error {
+	if cluster.Kind != event.SubjectCluster {
+		return nil
+	}
 	if op, ok := p.newer[cluster.ID]; ok {
 		b.ops = append(b.ops, op)
 	}
 	h, ok := p.holds[cluster.ID]
 	if !ok {
-		return
+		return g.endMoved(ctx, p, cluster, b)
 	}
 	b.ops, b.entries = append(b.ops, h.op), append(b.entries, h.entry)
 	if h.released {
 		b.ops = append(b.ops, g.outbox(g.releasedAlert(p, cluster, h.entry.Text))...)
 	}
+	return g.endMoved(ctx, p, cluster, b)
 }
 
 func (g *Guard) releasedAlert(p *picture, subject event.Subject, what string) alert.Alert {

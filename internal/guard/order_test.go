@@ -165,7 +165,7 @@ func changes() map[string]func(*telling) {
 type outcome struct {
 	incidents map[string]incident.State // by dedup key; not those that are over
 	effects   []string                  // what we changed, in order
-	told      map[string]bool           // dedup key and lifecycle
+	told      map[string]bool           // or held by what it follows from: dedup key and lifecycle
 	world     string                    // what is there
 }
 
@@ -184,6 +184,16 @@ func (r *telling) outcome() outcome {
 			must(r.t, json.Unmarshal(row.Value, &i))
 			if i.State != incident.Resolved {
 				o.incidents[i.DedupKey()] = i.State
+			}
+		}
+		// What follows from a problem that was told waits for its end: that is as good.
+		rows, err = r.b.State.Scan(ctx, incident.Partition(s), "outbox~", "outbox~~", 1000)
+		must(r.t, err)
+		for _, row := range rows {
+			var n alert.Notification
+			must(r.t, json.Unmarshal(row.Value, &n))
+			if n.State == alert.Pending && n.Held != nil && n.Held.Kind == alert.HoldInhibition {
+				o.told[n.Alert.DedupKey+" "+string(n.Alert.Lifecycle)] = true
 			}
 		}
 	}

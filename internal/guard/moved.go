@@ -1,0 +1,56 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+
+	"cmkguard/internal/event"
+	"cmkguard/internal/incident"
+	"cmkguard/internal/risk"
+)
+
+// endMoved ends what stood at a cluster only because its vault or key could not be
+// read: now that it is, the check is answered there, and nobody would ever answer it
+// at the cluster again.
+func (g *Guard) endMoved(ctx context.Context, p *picture, cluster event.Subject, b *batch) error {
+	rows, err := g.openIncidents(ctx, cluster)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	moved := g.answeredElsewhere(p, cluster)
+	for _, row := range rows {
+		var was incident.Incident
+		if json.Unmarshal(row.Value, &was) != nil {
+			continue // unreachable: openIncidents read it
+		}
+		v, ok := moved[was.Check]
+		if !ok {
+			continue
+		}
+		next, change := incident.End(was, "it is answered at "+v.Subject.String()+" now: "+string(v.Answer), v.Evidence, p.now)
+		b.ops = append(b.ops, putOp(row.Key, encode(next), row.ETag))
+		b.entries = append(b.entries, entryFor(p.signal, next, change))
+		if a, ok := g.incidentAlert(p, next, change); ok && was.State == incident.Open {
+			ops, _ := g.outboxOf(a, was.Told)
+			b.ops = append(b.ops, ops...)
+		}
+	}
+	return nil
+}
+
+// answeredElsewhere are the checks that the cluster's chain answers about its vault or
+// key by name.
+func (g *Guard) answeredElsewhere(p *picture, cluster event.Subject) map[string]risk.Verdict {
+	out := map[string]risk.Verdict{}
+	for _, w := range p.wirings {
+		if w.ID.Key() != cluster.ID {
+			continue
+		}
+		for _, v := range risk.Judge(w, g.Policy.Limits.Risk, p.now, asked(p.signal)) {
+			if v.Subject.ID != "" && v.Subject != cluster {
+				out[v.Check] = v
+			}
+		}
+	}
+	return out
+}
