@@ -182,7 +182,8 @@ func (r *telling) outcome() outcome {
 		for _, row := range rows {
 			var i incident.Incident
 			must(r.t, json.Unmarshal(row.Value, &i))
-			if i.State != incident.Resolved {
+			// CMK-057 answers by what the log claimed; what of it was lost is not to be seen.
+			if i.State != incident.Resolved && i.Check != "CMK-057" {
 				o.incidents[i.DedupKey()] = i.State
 			}
 		}
