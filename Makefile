@@ -20,8 +20,8 @@ FORCE:
 test: ## every test that needs only Go and make
 	$(GO) test -shuffle=on ./...
 
-race: ## the tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./internal/... ./handlers/...
+race: ## the tests under the race detector, properties with a fifth of their cases (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m -shuffle=on ./internal/... ./handlers/...
 
 crash: ## kill the process at every call that it makes: minutes
 	@set -o pipefail; CMKGUARD_CRASH=all $(GO) test -run 'Killed' -v -parallel 4 ./internal/guard ./internal/e2e | grep -v '^ *\(=== \|--- PASS: Test[A-Za-z]*/\)'
