@@ -12,6 +12,7 @@ import (
 	"cmkguard/internal/fault"
 	"cmkguard/internal/incident"
 	"cmkguard/internal/plan"
+	"cmkguard/internal/remedy"
 	"cmkguard/internal/risk"
 	"cmkguard/internal/wiring"
 )
@@ -115,9 +116,35 @@ func (g *Guard) quarantineFacts(ctx context.Context, p *picture, subject event.S
 	f.Key, f.To, f.Since = f.Key.Base(), to, d.At
 	f.Wirings = withPeers(ctx, p.run, plan.Quarantine, f.Wirings)
 	for _, w := range f.Wirings {
-		f.Toward = append(f.Toward, p.run.Toward(ctx, w, to))
+		f.Toward = append(f.Toward, p.run.Toward(ctx, w, f.To))
+	}
+	made, err := g.madeBefore(ctx, f)
+	if err != nil || made == "" {
+		return f, err == nil, err
+	}
+	f.To = f.To.At(made) // the plan was stopped after it had made the key: it goes on with that one
+	for i, w := range f.Wirings {
+		f.Toward[i] = p.run.Toward(ctx, w, f.To)
 	}
 	return f, true, nil
+}
+
+// madeBefore is the version of the new key that this very plan made, or "": by its own
+// settled intent, and there alone.
+func (g *Guard) madeBefore(ctx context.Context, f plan.Facts) (string, error) {
+	if len(f.Toward) == 0 || len(f.Toward[0].Versions.Value) != 1 {
+		return "", nil
+	}
+	partition, versions := keyPartition(f.Key), f.Toward[0].Versions
+	own, err := remedy.Begun(ctx, g.State, partition, plan.CreateKeyEffect(f))
+	if err != nil || !own {
+		return "", asRecordError(err)
+	}
+	made, err := remedy.Made(ctx, g.State, partition, string(plan.StepCreateKey), createdTimes(versions))
+	if version := versions.Value[0].Key.Version; made[version] {
+		return version, asRecordError(err)
+	}
+	return "", asRecordError(err)
 }
 
 // regateMove asks the gates once more before a cluster's turn: those that are left, as

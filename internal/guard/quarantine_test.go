@@ -156,6 +156,19 @@ func TestAQuarantineStopsAtTheFirstFailure(t *testing.T) {
 	if !w.told.has("", "Stopped: quarantine-compromised") {
 		t.Fatal("people were not told that it stopped")
 	}
+	// Decided anew, it goes on with the key that it made.
+	w.look()
+	w.run(1)
+	if w.onNewKey() != 1 {
+		t.Fatal("it went on though the decision was for other facts")
+	}
+	if again := w.decideOn(plan.Quarantine); again.Plan.ID != h.Plan.ID || len(again.Plan.Steps) != 2 {
+		t.Fatalf("another plan, or one of %d steps", len(again.Plan.Steps))
+	}
+	w.run(3)
+	if w.onNewKey() != 2 || len(w.sim.Versions(newKey())) != 1 || w.sim.Count(http.MethodPost, "/create") != 1 || w.sim.Count(http.MethodPatch, "") != 2 {
+		t.Fatalf("%d clusters moved, %d keys made, %d moves", w.onNewKey(), w.sim.Count(http.MethodPost, "/create"), w.sim.Count(http.MethodPatch, ""))
+	}
 }
 
 // A request is a person's, in another vault, and a row of the storage is none.

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"cmkguard/internal/approval"
-	"cmkguard/internal/azureid"
 	"cmkguard/internal/risk"
 	"cmkguard/internal/wiring"
 )
@@ -108,8 +108,8 @@ func gateAsked(p Plan, f Facts, in Inputs) Ruling {
 	return allow(name, "asked for by %s: %s", in.Decisions[at].By.Name, in.Decisions[at].Reason)
 }
 
-// Moved is the step's new key, once its version is known.
-func Moved(s Step, version string) (azureid.Key, bool) {
-	host, name, ok := strings.Cut(strings.TrimPrefix(strings.TrimSuffix(s.To, "/new"), "https://"), "/keys/")
-	return azureid.Key{Host: host, Name: name, Version: version}, ok && version != ""
+// CreateKeyEffect is the once-only key under which the plan made from the facts makes
+// its new key.
+func CreateKeyEffect(f Facts) string {
+	return EffectKey(string(StepCreateKey), f.Key.ID()+"|"+f.To.Base().String(), f.Since.UTC().Format(time.RFC3339Nano))
 }
