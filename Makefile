@@ -27,10 +27,10 @@ race: ## the tests under the race detector, properties with a fifth of their cas
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m -shuffle=on ./internal/... ./handlers/...
 
 crash: ## kill the process at every call that it makes: minutes
-	@set -o pipefail; CMKGUARD_CRASH=all $(GO) test -run 'Killed' -v -parallel 4 ./internal/guard ./internal/e2e | grep -v '^ *\(=== \|--- PASS: Test[A-Za-z]*/\)'
+	@set -o pipefail; CMKGUARD_CRASH=all $(GO) test -timeout 60m -run 'Killed' -v -parallel 4 ./internal/guard ./internal/e2e | grep -v '^ *\(=== \|--- PASS: Test[A-Za-z]*/\)'
 
 model: ## 10,000 random worlds, people and attackers against the invariants (RAPID_SEED=0: others each time): minutes
-	@set -o pipefail; $(GO) test ./internal/guard -run WhateverHappens -v -rapid.checks=2500 | grep -v '^=== '
+	@set -o pipefail; $(GO) test ./internal/guard -timeout 60m -run WhateverHappens -v -rapid.checks=2500 | grep -v '^=== '
 
 million: ## a million mixed events through the doors: none lost, bounded memory; about a minute
 	CMKGUARD_MIXED=1000000 $(GO) test -v -run AMillionMixedEvents ./internal/app
