@@ -120,7 +120,7 @@ func TestRepairsKilledAtEveryCall(t *testing.T) {
 	t.Parallel()
 	every := 36
 	if os.Getenv("CMKGUARD_CRASH") == "all" {
-		every = 6
+		every = 12
 	}
 	all := revocations()
 	maps.Copy(all, losses())

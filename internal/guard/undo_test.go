@@ -304,7 +304,7 @@ func TestUndoKilledAtEveryCall(t *testing.T) {
 	t.Parallel()
 	every := 24
 	if os.Getenv("CMKGUARD_CRASH") == "all" {
-		every = 1
+		every = 6
 	}
 	play := func(t *testing.T, k *killer, heirs int) error {
 		w := newWorld(t, setup{kind: "v1", created: 40 * 24 * time.Hour, loosest: true})
