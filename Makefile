@@ -43,7 +43,7 @@ $(AZURITE):
 	npm install --prefix build/azurite --no-audit --no-fund --no-save azurite@3.35.0
 
 e2e: $(AZURITE) ## the store and the main story on the storage emulator (installs it from npm)
-	CMKGUARD_AZURITE=$(CURDIR)/$(AZURITE) $(GO) test -v -run 'Conformance|Azure|Survive|Lost' ./internal/store/azstore ./internal/e2e
+	CMKGUARD_AZURITE=$(CURDIR)/$(AZURITE) $(GO) test -timeout 60m -v -run 'Conformance|Azure|Survive|Lost' ./internal/store/azstore ./internal/e2e
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 lint: ## gofmt, go vet, and golangci-lint with the linters of .golangci.yml

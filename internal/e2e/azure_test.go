@@ -111,7 +111,7 @@ func TestSignalsSurviveDuplicatesAndAStorageCrash(t *testing.T) {
 		}
 		return w.settled(ctx, workers[0])
 	}
-	must(t, w.await(2*time.Minute+time.Duration(signals)*200*time.Millisecond, done))
+	must(t, w.await(8*time.Minute+time.Duration(signals)*200*time.Millisecond, done))
 	t.Logf("%d signals, %d delivered twice, storage killed once: %d RotateKey, %d versions", signals, signals/10,
 		w.sim.Count("POST", "/rotate"), len(w.sim.Versions(w.sample.Key)))
 }
