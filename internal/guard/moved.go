@@ -24,7 +24,7 @@ func (g *Guard) endMoved(ctx context.Context, p *picture, cluster event.Subject,
 			continue // unreachable: openIncidents read it
 		}
 		v, ok := moved[was.Check]
-		if !ok {
+		if !ok || !moves(was, v) {
 			continue
 		}
 		next, change := incident.End(was, "it is answered at "+v.Subject.String()+" now: "+string(v.Answer), v.Evidence, p.now)
@@ -36,6 +36,11 @@ func (g *Guard) endMoved(ctx context.Context, p *picture, cluster event.Subject,
 		}
 	}
 	return nil
+}
+
+// moves: what is broken is not over because it can no longer be told.
+func moves(was incident.Incident, v risk.Verdict) bool {
+	return was.State != incident.Open || v.Answer != risk.Unknown
 }
 
 // answeredElsewhere are the checks that the cluster's chain answers about its vault or
