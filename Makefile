@@ -26,7 +26,7 @@ test: ## every test that needs only Go and make
 race: ## the tests under the race detector, properties with a fifth of their cases (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m -shuffle=on ./internal/... ./handlers/...
 
-crash: ## kill the process at every call that it makes: minutes
+crash: ## kill the process at every call of a rotation, and at every twelfth of a repair: minutes
 	@set -o pipefail; CMKGUARD_CRASH=all $(GO) test -timeout 60m -run 'Killed' -v -parallel 4 ./internal/guard ./internal/e2e | grep -v '^ *\(=== \|--- PASS: Test[A-Za-z]*/\)'
 
 model: ## 10,000 random worlds, people and attackers against the invariants (RAPID_SEED=0: others each time): minutes
