@@ -23,8 +23,9 @@ FORCE:
 test: ## every test that needs only Go and make
 	$(GO) test -shuffle=on ./...
 
-race: ## the tests under the race detector, properties with a fifth of their cases (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m -shuffle=on ./internal/... ./handlers/...
+race: ## the tests under the race detector, properties of the guard with a fifth of their cases (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -timeout 60m -shuffle=on $$($(GO) list ./internal/... ./handlers/... | grep -v '/internal/guard$$')
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 60m -shuffle=on ./internal/guard
 
 crash: ## kill the process at every call of a rotation, and at every twelfth of a repair: minutes
 	@set -o pipefail; CMKGUARD_CRASH=all $(GO) test -timeout 60m -run 'Killed' -v -parallel 4 ./internal/guard ./internal/e2e | grep -v '^ *\(=== \|--- PASS: Test[A-Za-z]*/\)'
