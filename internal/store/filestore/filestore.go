@@ -74,7 +74,7 @@ func (s *Store) open() error {
 	s.db = db
 	db.SetMaxOpenConns(readers + 1)
 	db.SetMaxIdleConns(readers + 1)
-	if s.writer, err = db.Conn(ctx); err != nil {
+	if s.writer, err = s.connect(ctx); err != nil {
 		return err
 	}
 	if err := migrate(ctx, s.writer); err != nil {
@@ -82,6 +82,25 @@ func (s *Store) open() error {
 	}
 	s.stmts, err = prepare(ctx, s.writer)
 	return err
+}
+
+// Of two processes that open a new file at once, the switch to WAL refuses one without
+// waiting, whatever the busy timeout is: SQLite does not wait where that could be for
+// ever (sqlite.org/c3ref/busy_handler.html). The other is through within milliseconds.
+const (
+	connectTries = 40
+	connectPause = 25 * time.Millisecond
+)
+
+// connect returns the first connection, which makes the file what it is to be.
+func (s *Store) connect(ctx context.Context) (c *sql.Conn, err error) {
+	for range connectTries {
+		if c, err = s.db.Conn(ctx); !fault.Is(s.classify("filestore.connect", err), fault.Transient) {
+			return c, err
+		}
+		<-time.NewTimer(connectPause).C
+	}
+	return c, err
 }
 
 // Close closes the file. It waits for the write in flight; later ones fail.
