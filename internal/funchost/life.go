@@ -62,11 +62,15 @@ func (s *Server) Run(ctx context.Context, l net.Listener, life Life) int {
 	life.Poll = orDefault(life.Poll, time.Second)
 	life.Drain = orDefault(life.Drain, 10*time.Second)
 	life.Quiet = orDefault(life.Quiet, 3*time.Second)
+	w := watch{life: life, server: s}
+	if life.Parent != nil { // before anybody is answered: a host that was killed right after is missed else
+		w.parent = life.Parent()
+	}
 	srv := s.httpServer()
 	broken := make(chan error, 1)
 	go func() { broken <- srv.Serve(l) }()
 
-	code, why := s.await(ctx, life, broken)
+	code, why := w.await(ctx, broken)
 	s.log.Info().Str("why", why).Int("exit", code).Int("active", s.Active()).Msg("leaving")
 	close(s.stopped)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), life.Drain)
@@ -91,12 +95,8 @@ func (s *Server) httpServer() *http.Server {
 }
 
 // await returns when the server has to leave, with the exit code and why.
-func (s *Server) await(ctx context.Context, life Life, broken <-chan error) (code int, why string) {
-	w := watch{life: life, server: s}
-	if life.Parent != nil {
-		w.parent = life.Parent()
-	}
-	tick := time.NewTicker(life.Poll)
+func (w *watch) await(ctx context.Context, broken <-chan error) (code int, why string) {
+	tick := time.NewTicker(w.life.Poll)
 	defer tick.Stop()
 	for {
 		select {
@@ -107,9 +107,9 @@ func (s *Server) await(ctx context.Context, life Life, broken <-chan error) (cod
 			return ExitFailed, "listener: " + err.Error()
 		case <-ctx.Done():
 			return ExitFailed, context.Cause(ctx).Error()
-		case <-life.Interrupt:
+		case <-w.life.Interrupt:
 			w.signalled("interrupt", false)
-		case <-life.Terminate:
+		case <-w.life.Terminate:
 			w.signalled("terminate", true)
 		case <-tick.C:
 			w.tick()
