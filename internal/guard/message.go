@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"cmkguard/internal/canonical"
 	"cmkguard/internal/event"
 	"cmkguard/internal/fault"
+	"cmkguard/internal/journal"
 )
 
 // message is one item of the work queue: under 1 KB, its payload in state.
@@ -17,8 +19,9 @@ type message struct {
 	Kind      string `json:"kind"` // signal, saga, tend, look, beat, pulse
 	Partition string `json:"partition,omitempty"`
 	ID        string `json:"id,omitempty"`
-	Seq       int64  `json:"seq,omitempty"`   // saga: the step that this message may take
-	Tries     int    `json:"tries,omitempty"` // how often a transient fault put it back
+	Seq       int64  `json:"seq,omitempty"`     // saga: the step that this message may take
+	Tries     int    `json:"tries,omitempty"`   // how often a transient fault put it back
+	Clashes   int    `json:"clashes,omitempty"` // how often others were faster
 	// What the signal is about, for when its row cannot be read: people are
 	// told all the same.
 	Hint  event.Kind `json:"hint,omitempty"`
@@ -95,6 +98,20 @@ func (g *Guard) send(ctx context.Context, m message, delay time.Duration) error 
 		return err
 	}
 	return g.Queue.Put(ctx, WorkQueue, raw, max(0, delay))
+}
+
+// maxClashes is how often others may be faster before that counts as a failure: for
+// that long, a quarter of an hour, no partition is fought over.
+const maxClashes = 60
+
+// clashed reports whether others were faster, which is no failure and ends soon: the
+// pauses of failures would leave the last of a burst waiting for an hour.
+func (m *message) clashed(err error) (again time.Duration, yes bool) {
+	if m.Clashes >= maxClashes || !errors.Is(err, journal.ErrBusy) && !fault.Is(err, fault.Conflict) {
+		return 0, false
+	}
+	m.Clashes++
+	return turnAgain + time.Duration(m.Clashes%20)*time.Second, true // not all of them at once
 }
 
 // backoff is the delay before try n (from 1): 5 s doubled up to 10 minutes.

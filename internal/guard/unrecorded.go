@@ -27,10 +27,10 @@ type recordError struct{ err error }
 func (e *recordError) Error() string { return "cannot be recorded: " + e.err.Error() }
 func (e *recordError) Unwrap() error { return e.err }
 
-// asRecordError marks err, unless it is a Conflict (another worker was faster)
-// or Invalid (the content is at fault, not the store).
+// asRecordError marks err, unless it is a Conflict or ErrBusy (other workers were
+// faster) or Invalid (the content is at fault, not the store).
 func asRecordError(err error) error {
-	if err == nil || fault.Is(err, fault.Conflict) || fault.Is(err, fault.Invalid) {
+	if err == nil || fault.Is(err, fault.Conflict) || fault.Is(err, fault.Invalid) || errors.Is(err, journal.ErrBusy) {
 		return err
 	}
 	return &recordError{err}

@@ -34,11 +34,14 @@ func (g *Guard) work(ctx context.Context, raw []byte) error {
 		g.tellUnrecorded(ctx, s, err)
 	}
 	var taken errTaken
+	clash, clashed := m.clashed(err)
 	switch {
 	case err == nil:
 		g.noteFreed(ctx, m)
 	case errors.As(err, &taken):
 		err = g.send(ctx, m, turnAgain) // not a failure: its turn comes
+	case clashed:
+		err = g.send(ctx, m, clash)
 	case fault.Is(err, fault.Invalid):
 		g.noteFreed(ctx, m)
 		err = g.Poison(ctx, WorkQueue, err.Error(), raw)

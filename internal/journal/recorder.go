@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"time"
 
@@ -30,26 +32,60 @@ type head struct {
 	Recent []string `json:"recent,omitempty"`
 }
 
+// ErrBusy is in the error of a commit that others came before each time: the storage
+// is well, and the next try is soon worth it.
+var ErrBusy = errors.New("others commit there")
+
+// lanes is how many partitions can be told apart by those who commit at once.
+const lanes = 64
+
 // Recorder writes state and the entries that explain it in one batch.
 type Recorder struct {
 	state store.State
 	build string
 	now   func() time.Time
+	// lane lets one commit of this process at a time into a partition: a burst of
+	// signals about one key would otherwise take each other's turn, and read and write
+	// n times for each of n. Other instances are met by the head's ETag.
+	lane [lanes]chan struct{}
 }
 
 // NewRecorder returns a Recorder that marks entries with the build's version.
 func NewRecorder(state store.State, build string, now func() time.Time) *Recorder {
-	return &Recorder{state: state, build: build, now: now}
+	r := &Recorder{state: state, build: build, now: now}
+	for i := range r.lane {
+		r.lane[i] = make(chan struct{}, 1)
+	}
+	return r
+}
+
+// enter waits for the partition's lane, as long as the caller may.
+func (r *Recorder) enter(ctx context.Context, partition string) (leave func(), err error) {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(partition)) // never fails (hash.Hash)
+	lane := r.lane[h.Sum32()%lanes]
+	select {
+	case lane <- struct{}{}:
+		return func() { <-lane }, nil
+	case <-ctx.Done():
+		return nil, fault.New(fault.Transient, "journal.Commit", "partition %s: %w", partition, errors.Join(ErrBusy, ctx.Err()))
+	}
 }
 
 // Commit writes ops and entries in one batch of the partition, or nothing. A
 // Conflict means that a condition of ops does not hold. Entries are numbered
 // in their partition without gaps. A lost answer is settled by reading; where
-// that fails too, the error is the store's and the batch may have landed.
+// that fails too, the error is the store's and the batch may have landed. An error
+// that is ErrBusy says that the storage is well.
 func (r *Recorder) Commit(ctx context.Context, partition string, entries []Entry, ops ...store.Op) error {
 	if len(entries)+len(ops) == 0 {
 		return nil
 	}
+	leave, err := r.enter(ctx, partition)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	nonce := rand.Text()[:16] // a name, which decides nothing: it need not be injected
 	var at time.Time
 	for range maxAttempts {
@@ -76,7 +112,7 @@ func (r *Recorder) Commit(ctx context.Context, partition string, entries []Entry
 			return err
 		}
 	}
-	return fault.New(fault.Transient, "journal.Commit", "partition %s is too busy", partition)
+	return fault.New(fault.Transient, "journal.Commit", "partition %s is too busy: %w", partition, ErrBusy)
 }
 
 // settle finds out what became of a batch whose answer is an error. Even a
@@ -94,7 +130,7 @@ func (r *Recorder) settle(ctx context.Context, partition string, before headStat
 	case slices.Contains(now.Recent, nonce):
 		return false, nil
 	case len(now.Recent) == keptNonces && !slices.Contains(now.Recent, before.last()):
-		return false, fault.New(fault.Unknown, "journal.Commit", "partition %s moved on too far to settle: %w", partition, failed)
+		return false, fault.New(fault.Unknown, "journal.Commit", "partition %s moved on too far to settle: %w", partition, errors.Join(ErrBusy, failed))
 	}
 	return true, nil // others came first, and ours can land no more: its head is gone
 }
