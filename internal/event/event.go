@@ -32,6 +32,8 @@ const (
 	// Glance is the sweep's as well, and leaves out what would tell us of the chain's
 	// vault, for another look asks that.
 	Glance Kind = "glance"
+	// Again is a look at what could not be answered a while ago.
+	Again Kind = "again"
 )
 
 // SubjectKind is the kind of thing that a signal is about.

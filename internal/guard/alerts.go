@@ -49,8 +49,8 @@ func (g *Guard) outboxOf(a alert.Alert, told []string) ([]store.Op, route.Choice
 const stillPrefix = "Still: "
 
 // incidentAlert tells of a changed incident. An uncertain one alerts only where
-// the loss would be critical: people are told that we cannot see, not paged for
-// every refused read.
+// the loss would be critical, and only once it stays so: people are told that we
+// cannot see, not paged for every refused read.
 func (g *Guard) incidentAlert(p *picture, i incident.Incident, change incident.Change) (alert.Alert, bool) {
 	v := i.Verdict
 	a := alert.Alert{
@@ -80,13 +80,13 @@ func (g *Guard) incidentAlert(p *picture, i incident.Incident, change incident.C
 	case incident.Ended:
 		a.Lifecycle, a.Title = alert.Resolve, "Over: "+v.Title+": "+whereOf(p, v)+" ("+v.Check+")"
 		a.Next, a.Commands = nil, nil
-	case incident.Blurred:
+	case incident.Unclear:
 		if v.Severity.Rank() < risk.Critical.Rank() {
 			return alert.Alert{}, false
 		}
 		a.Lifecycle, a.Title, a.Severity = alert.Notice, "Cannot tell: "+v.Title+": "+whereOf(p, v)+" ("+v.Check+")", risk.Medium
 		a.Next = nil // its guidance is for when it is broken
-	case incident.None:
+	case incident.None, incident.Blurred:
 		return alert.Alert{}, false
 	}
 	return a, true

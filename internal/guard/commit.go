@@ -46,6 +46,11 @@ func (g *Guard) bringUpToDate(ctx context.Context, p *picture, subject event.Sub
 			return err
 		}
 	}
+	if b.blurred { // people are told if it still cannot be answered then
+		again := lookMessage(p.signal.Subject, p.signal.Key)
+		again.Hint = event.Again
+		b.after = append(b.after, later{again, incident.UnclearAfter + time.Second})
+	}
 	if len(b.ops) == 0 && (len(b.entries) == 0 || !asked) {
 		return nil
 	}
@@ -64,6 +69,7 @@ type batch struct {
 	entries []journal.Entry
 	ops     []store.Op
 	after   []later // sent once the batch is written
+	blurred bool    // something that would be critical could not be answered
 }
 
 type later struct {
@@ -102,12 +108,16 @@ func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, 
 	if change == incident.None {
 		return nil
 	}
+	b.blurred = b.blurred || change == incident.Blurred && v.Severity == risk.Critical && v.Cluster != ""
 	if f, ok := p.foundOf(prev, next, change); ok {
 		if err := g.noteFound(ctx, f); err != nil {
 			return err
 		}
 	}
 	if a, ok := g.incidentAlert(p, next, change); ok && !unheardOf(prev, change) {
+		if change == incident.Cleared && prev.State == incident.Uncertain { // it never was broken, as far as anybody knows
+			a.Title = "Clear again: " + v.Title + ": " + whereOf(p, v) + " (" + v.Check + ")"
+		}
 		a.Next = append(a.Next, d.next...)
 		a.Commands, a.Links = append(d.commands, a.Commands...), append(append(a.Links, d.links...), g.incidentLink(a)...)
 		a.DryRun = d.dryRun && next.State == incident.Open

@@ -125,7 +125,7 @@ func (g *Guard) endAll(ctx context.Context, p *picture, subject event.Subject, w
 		next, change := incident.End(was, why, evidence, p.now)
 		b.ops = append(b.ops, putOp(row.Key, encode(next), row.ETag))
 		b.entries = append(b.entries, entryFor(p.signal, next, change))
-		if a, ok := g.incidentAlert(p, next, change); ok && was.State == incident.Open {
+		if a, ok := g.incidentAlert(p, next, change); ok && (was.State == incident.Open || len(was.Told) > 0) {
 			ops, _ := g.outboxOf(a, was.Told)
 			b.ops = append(b.ops, ops...)
 		}

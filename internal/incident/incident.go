@@ -39,11 +39,14 @@ type Incident struct {
 	// Told are the channels that were told of this episode: they are told of its end.
 	Told  []string `json:"told,omitempty"`
 	Acked *Ack     `json:"acked,omitempty"` // nil: nobody said that they work on it
-	// Turns are when it lately opened or was mended. One that comes and goes does so
+	// Turns are when it lately opened, was mended, or people were told that it cannot be
+	// told. One that comes and goes does so
 	// since Flaps, and must stay as it is until Settles to count as settled.
 	Turns   []time.Time `json:"turns,omitempty"`
 	Flaps   *time.Time  `json:"flaps,omitempty"`
 	Settles *time.Time  `json:"settles,omitempty"`
+	// Unclear: it has been uncertain for so long that people are told.
+	Unclear bool `json:"unclear,omitempty"`
 }
 
 // Ack says that somebody works on an open incident.
@@ -63,8 +66,14 @@ const (
 	Updated Change = "updated"
 	Cleared Change = "resolved"
 	Blurred Change = "uncertain" // it can no longer, or not yet, be answered
+	Unclear Change = "unclear"   // nor could it for UnclearAfter
 	Ended   Change = "ended"     // what it was about is gone
 )
+
+// UnclearAfter is how long a check must go unanswered until people are told: a read
+// that was throttled or timed out is made again before that, and would be told, and
+// told to be fine, each time.
+const UnclearAfter = 5 * time.Minute
 
 // RowKey returns the incident's row in its subject's partition.
 func RowKey(check string) string { return "incident~" + check }
@@ -87,19 +96,20 @@ func Next(prev *Incident, v risk.Verdict, now time.Time) (Incident, Change) {
 	if prev.State == Resolved {
 		next.Told = nil // what comes is a new episode: who was told of the last one may not be asked now
 	}
+	if v.Answer == risk.Unknown {
+		return next.unanswered(v, now)
+	}
+	next.Unclear = false
 	switch {
-	case v.Answer == risk.OK && prev.State == Resolved, v.Answer == risk.Unknown && prev.State != Resolved:
+	case v.Answer == risk.OK && prev.State == Resolved:
 		return next, None
 	case v.Answer == risk.OK:
 		v.Severity = prev.Verdict.Severity // who was told of the problem is told of its end
 		next.State, next.Changed, next.Verdict, next.Doing, next.Acked = Resolved, now.UTC(), v, "", nil
-		if prev.State == Open {
+		if prev.State == Open || prev.Unclear {
 			next = next.turned(now)
 		}
 		return next, Cleared
-	case v.Answer == risk.Unknown:
-		next.State, next.Changed, next.Verdict = Uncertain, now.UTC(), v
-		return next, Blurred
 	case prev.State != Open:
 		next.State, next.Opened, next.Changed, next.Verdict = Open, now.UTC(), now.UTC(), v
 		next.Rung = rung(v, now)
@@ -115,6 +125,19 @@ func Next(prev *Incident, v risk.Verdict, now time.Time) (Incident, Change) {
 	return next, None
 }
 
+// unanswered is what it becomes when its check cannot be answered.
+func (i Incident) unanswered(v risk.Verdict, now time.Time) (Incident, Change) {
+	switch {
+	case i.State == Resolved:
+		i.State, i.Changed, i.Verdict = Uncertain, now.UTC(), v
+		return i, Blurred
+	case i.State == Uncertain && !i.Unclear && len(i.Told) == 0 && now.Sub(i.Changed) >= UnclearAfter:
+		i.Changed, i.Verdict, i.Unclear = now.UTC(), v, true
+		return i.turned(now), Unclear
+	}
+	return i, None
+}
+
 // End returns what prev becomes when what it is about is gone, and why: it is
 // resolved, though nobody can say that the check would be ok. If the thing comes
 // back, its next verdict opens it again.
@@ -126,7 +149,7 @@ func End(prev Incident, why string, evidence []risk.Evidence, now time.Time) (In
 	v := &next.Verdict
 	v.Answer, v.Why, v.Evidence = risk.Unknown, why, evidence
 	v.Breaks, v.By, v.Remedy, v.Reasons = "", nil, "", nil
-	next.State, next.Changed, next.Doing, next.Rung = Resolved, now.UTC(), "", 0
+	next.State, next.Changed, next.Doing, next.Rung, next.Unclear = Resolved, now.UTC(), "", 0, false
 	return next, Ended
 }
 

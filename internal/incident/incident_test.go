@@ -51,6 +51,36 @@ func TestTheLifeOfAnIncident(t *testing.T) {
 	}
 }
 
+// A question is told once it was open for five minutes, once, and its answer is a turn
+// like any other; one that is answered sooner is told to nobody.
+func TestWhatStaysUnanswered(t *testing.T) {
+	t.Parallel()
+	i, _ := incident.Next(nil, verdict(risk.Unknown), start)
+	for n, step := range []struct {
+		minute int
+		answer risk.Answer
+		want   incident.Change
+		turns  int
+	}{
+		{4, risk.Unknown, incident.None, 0},
+		{5, risk.Unknown, incident.Unclear, 1},
+		{6, risk.Unknown, incident.None, 1},
+		{7, risk.OK, incident.Cleared, 2},
+		{8, risk.Unknown, incident.Blurred, 2},
+		{12, risk.OK, incident.Cleared, 2}, // nobody was told
+		{13, risk.Unknown, incident.Blurred, 2},
+		{19, risk.Unknown, incident.Unclear, 3},
+		{20, risk.Broken, incident.Opened, 4},
+		{30, risk.Unknown, incident.None, 4}, // it stays open
+	} {
+		var change incident.Change
+		i, change = incident.Next(&i, verdict(step.answer), start.Add(time.Duration(step.minute)*time.Minute))
+		if change != step.want || len(i.Turns) != step.turns {
+			t.Errorf("step %d: %q, want %q; %+v", n, change, step.want, i)
+		}
+	}
+}
+
 // Who was told of an episode is kept to its end, through what cannot be told in
 // between, and not beyond.
 func TestWhoWasToldIsKeptForOneEpisode(t *testing.T) {
