@@ -104,19 +104,24 @@ type VaultMetrics struct {
 	Saturation   float64 `json:"saturation"`   // maximum
 }
 
-// EventSubscription is an Event Grid subscription to a vault's events.
+// EventSubscription is an Event Grid subscription to the events of a vault or of an
+// Azure subscription.
 type EventSubscription struct {
-	ID    string   `json:"id"`
-	State string   `json:"state"` // provisioning: Succeeded, AwaitingManualAction, ...
-	Types []string `json:"types"` // included event types; empty: all
-	Kind  string   `json:"kind"`  // AzureFunction, StorageQueue, WebHook, ...
-	To    string   `json:"to"`    // the destination's ARM id or URL base
+	ID      string        `json:"id"`
+	State   string        `json:"state"`             // provisioning: Succeeded, AwaitingManualAction, ...
+	Types   []string      `json:"types"`             // included event types; empty: all
+	Kind    string        `json:"kind"`              // AzureFunction, StorageQueue, WebHook, ...
+	To      string        `json:"to"`                // the destination's ARM id or URL base
+	Queue   string        `json:"queue,omitempty"`   // of a storage account
+	Filters []EventFilter `json:"filters,omitempty"` // beside the types
+	Expires time.Time     `json:"expires,omitzero"`  // zero: never
 }
 
 // SystemTopic is the Event Grid system topic of a source.
 type SystemTopic struct {
-	Source string `json:"source"` // ARM id
-	State  string `json:"state"`  // provisioning: Succeeded, Creating, ...
+	ID     azureid.Resource `json:"id,omitzero"`
+	Source string           `json:"source"` // ARM id
+	State  string           `json:"state"`  // provisioning: Succeeded, Creating, ...
 }
 
 // Alerting is who would tell about a vault.

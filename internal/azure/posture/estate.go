@@ -52,44 +52,6 @@ func clusterOf(database string) (azureid.Resource, error) {
 	return azureid.ParseResource(database[:max(at, 0)])
 }
 
-// EventSubscriptions lists the subscriptions of a vault's system topic.
-func (c *Client) EventSubscriptions(ctx context.Context, topic azureid.Resource) wiring.Fact[[]wiring.EventSubscription] {
-	path := topic.String() + "/eventSubscriptions" + eventAPI
-	return read(c, path, func() ([]wiring.EventSubscription, error) {
-		rows, err := list[struct {
-			ID         string `json:"id"`
-			Properties struct {
-				State    string `json:"provisioningState"`
-				Delivery struct {
-					To destination `json:"destination"`
-				} `json:"deliveryWithResourceIdentity"`
-				To     destination `json:"destination"`
-				Filter struct {
-					Types []string `json:"includedEventTypes"`
-				} `json:"filter"`
-			} `json:"properties"`
-		}](ctx, c, path)
-		out := make([]wiring.EventSubscription, 0, len(rows))
-		for _, r := range rows {
-			to := r.Properties.To
-			if to.Kind == "" {
-				to = r.Properties.Delivery.To
-			}
-			out = append(out, wiring.EventSubscription{ID: r.ID, State: r.Properties.State, Types: r.Properties.Filter.Types,
-				Kind: to.Kind, To: first(to.Properties.ID, to.Properties.URL)})
-		}
-		return out, err
-	})
-}
-
-type destination struct {
-	Kind       string `json:"endpointType"`
-	Properties struct {
-		ID  string `json:"resourceId"`
-		URL string `json:"endpointBaseUrl"`
-	} `json:"properties"`
-}
-
 // Locks lists every lock of a subscription, whatever it hangs on.
 func (c *Client) Locks(ctx context.Context, subscription string) wiring.Fact[[]wiring.Lock] {
 	path := "/subscriptions/" + subscription + "/providers/Microsoft.Authorization/locks" + lockAPI

@@ -187,20 +187,6 @@ func TestDatabases(t *testing.T) {
 	}
 }
 
-func TestEventSubscriptionsOfBothDeliveries(t *testing.T) {
-	t.Parallel()
-	c, _ := serve(t, answer(200, `{"value":[
-		{"id":"/s/a","properties":{"provisioningState":"Succeeded","destination":{"endpointType":"WebHook","properties":{"endpointBaseUrl":"https://h.example/x"}},"filter":{"includedEventTypes":["Microsoft.KeyVault.KeyNearExpiry"]}}},
-		{"id":"/s/b","properties":{"provisioningState":"AwaitingManualAction","deliveryWithResourceIdentity":{"destination":{"endpointType":"StorageQueue","properties":{"resourceId":"/q"}}}}}]}`))
-	want := []wiring.EventSubscription{
-		{ID: "/s/a", State: "Succeeded", Kind: "WebHook", To: "https://h.example/x", Types: []string{"Microsoft.KeyVault.KeyNearExpiry"}},
-		{ID: "/s/b", State: "AwaitingManualAction", Kind: "StorageQueue", To: "/q"}}
-	topic := azureid.MustResource(rg + "/providers/Microsoft.EventGrid/systemTopics/t")
-	if diff := cmp.Diff(want, c.EventSubscriptions(context.Background(), topic).Value); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
 func TestDeletedVaultsAndPlan(t *testing.T) {
 	t.Parallel()
 	c, a := serve(t, answer(200, `{"value":[`+azuretest.Payload(t, "deleted-vault-get.json")+`]}`))

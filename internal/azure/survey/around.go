@@ -54,6 +54,7 @@ type Surroundings struct {
 	Vaults  Vaults
 	Estate  Estate
 	Parts   Parts
+	Topics  Topics
 	Lists   Lists
 	Holders Holders
 	Extras  Extras
@@ -87,6 +88,7 @@ type around struct {
 	logs     memo[wiring.Fact[[]wiring.DiagnosticSetting]]
 	metrics  memo[wiring.Fact[wiring.VaultMetrics]]
 	topics   memo[wiring.Fact[map[string]azureid.Resource]]
+	rows     memo[topicRows]
 	events   memo[wiring.Fact[[]wiring.EventSubscription]]
 	policy   memo[wiring.Fact[map[string]wiring.PolicyState]]
 	rules    memo[wiring.Fact[[]graph.ScopedRule]]
@@ -181,21 +183,29 @@ type rights struct {
 func (r *Run) holds(ctx context.Context, actions ...string) func() string {
 	return func() string {
 		for _, s := range r.subscriptions {
-			own := r.rights.once(s, func() rights {
-				got, why := r.src.Around.Holders.Rights(ctx, s)
-				return rights{got, why}
-			})
-			if own.why != "" {
-				return "subscription " + s + ": " + own.why
-			}
-			for _, a := range actions {
-				if !own.Hold(a) {
-					return "subscription " + s + ": our permissions do not hold " + a
-				}
+			if why := r.lacks(ctx, s, actions...); why != "" {
+				return why
 			}
 		}
 		return ""
 	}
+}
+
+// lacks says why rows of one subscription may be missing; "" when none can be.
+func (r *Run) lacks(ctx context.Context, subscription string, actions ...string) string {
+	own := r.rights.once(subscription, func() rights {
+		got, why := r.src.Around.Holders.Rights(ctx, subscription)
+		return rights{got, why}
+	})
+	if own.why != "" {
+		return "subscription " + subscription + ": " + own.why
+	}
+	for _, a := range actions {
+		if !own.Hold(a) {
+			return "subscription " + subscription + ": our permissions do not hold " + a
+		}
+	}
+	return ""
 }
 
 // listed reads a list of Resource Graph once in a run. Where rows may be hidden

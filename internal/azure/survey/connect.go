@@ -38,7 +38,7 @@ func Connect(p cloud.Profile, cred azcore.TokenCredential, subscriptions []strin
 	}
 	src := Sources{
 		Clusters: c, Keys: v, Rotations: v, Resources: a, Grants: a, Map: g,
-		Around: &Surroundings{Vaults: around, Estate: around, Parts: around, Lists: g, Holders: g, Extras: g},
+		Around: &Surroundings{Vaults: around, Estate: around, Parts: around, Topics: around, Lists: g, Holders: g, Extras: g},
 		Rows:   rows{g, p.Cloud, now}, Mentions: g,
 	}
 	return New(src, p.Cloud, subscriptions, now), nil
