@@ -15,6 +15,7 @@ type Declared struct {
 	Rotation    Rotation
 	Diagnostics Diagnostics
 	Events      Events
+	Resources   ResourceEvents
 	// AccessPolicies: restore-grant also adds to the access policies of vaults that
 	// have no roles.
 	AccessPolicies bool

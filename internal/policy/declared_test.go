@@ -28,11 +28,33 @@ func TestDeclarationsThatCannotBe(t *testing.T) {
 		"events to a site":    {v + "eventSubscription: {topic: \"t-{vault}\", name: a, function: /subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/x}\n", "is no id of a Microsoft.Web/sites/functions: want /subscriptions/ID/resourceGroups/NAME/providers/Microsoft.Web/sites/NAME/functions/NAME"},
 		"queue without name":  {v + "eventSubscription: {topic: \"t-{vault}\", name: a, queue: {account: /subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/x}}\n", "2 eventSubscription.queue: has no name"},
 		"nobody delivers":     {v + "eventSubscription: {topic: \"t-{vault}\", name: a, queue: {name: q, account: /subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/x}}\n", "2 eventSubscription: has no identity"},
+		"heard by nobody":     {v + "resourceEvents: {subscriptions: [11111111-1111-1111-1111-111111111111]}\n", "2 resourceEvents: leads nowhere: want function (resourceevents) or queue (cmkguard-events)"},
+		"heard by a site":     {v + "resourceEvents: {function: /subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/x}\n", "2 resourceEvents.function: \"/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/x\" is no id of a Microsoft.Web/sites/functions"},
+		"heard by an account": {v + "resourceEvents: {queue: {account: /subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/x}}\n", "2 resourceEvents.queue: has no name"},
+		"of all below a path": {v + "resourceEvents:\n  function: /subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/x/functions/f\n  subscriptions: [/subscriptions/s]\n", "4 resourceEvents.subscriptions[0]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := strings.Join(refuse(t, c.text), "\n"); !strings.Contains(got, c.want) {
 				t.Errorf("got:\n%s\nwant %s", got, c.want)
 			}
 		})
+	}
+}
+
+// Which subscriptions are to be heard, and by whom.
+func TestResourceEventsAreDeclared(t *testing.T) {
+	t.Parallel()
+	const one, two = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-22222222222A"
+	const site = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/x/functions/f"
+	for text, want := range map[string][2]bool{
+		"": {false, false},
+		"resourceEvents: {function: " + site + "}\n": {true, true},
+		"resourceEvents: {queue: {name: q, account: /subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/x}}\n": {true, true},
+		"resourceEvents: {function: " + site + ", subscriptions: [" + strings.ToLower(two) + "]}\n":                                      {false, true},
+	} {
+		p := parse(t, "version: 1\n"+text)
+		if d := p.Declared.Resources; d.Asks(one) != want[0] || d.Asks(two) != want[1] || d.Set() != (text != "") {
+			t.Errorf("%q: %+v", text, d)
+		}
 	}
 }

@@ -140,6 +140,7 @@ func TestTheDocumentedExample(t *testing.T) {
 			HubRule: rg + "Microsoft.EventHub/namespaces/eh-guard/authorizationRules/send", Hub: "vault-logs"},
 		Events: Events{Topic: "cmkguard-{vault}", Name: "cmkguard", Function: rg + "Microsoft.Web/sites/cmkguard/functions/keyvaultevents",
 			Identity: rg + "Microsoft.ManagedIdentity/userAssignedIdentities/id-cmkguard-delivery", DeadStore: rg + "Microsoft.Storage/storageAccounts/stguard", DeadBox: "cmkguard-deadletter"},
+		Resources:      ResourceEvents{Function: rg + "Microsoft.Web/sites/cmkguard/functions/resourceevents", Subscriptions: sub},
 		AccessPolicies: true,
 	}
 	want.Limits.Risk.AuditTargets = want.Declared.Diagnostics.Destinations()

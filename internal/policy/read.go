@@ -68,6 +68,7 @@ func (r reader) sections(note func(string, func(node)) func(node)) map[string]fu
 		"grantScope":            note("grantScope", r.grantScope),
 		"diagnostics":           note("diagnostics", r.diagnostics),
 		"eventSubscription":     note("eventSubscription", r.eventSubscription),
+		"resourceEvents":        note("resourceEvents", r.resourceEvents),
 		"restoreAccessPolicies": note("restoreAccessPolicies", func(n node) { p.Declared.AccessPolicies = n.boolean() }),
 		"rotationPolicy":        note("rotationPolicy", r.rotationPolicy),
 		"checks":                note("checks", func(n node) { readChecks(n, &p.Limits.Risk) }),

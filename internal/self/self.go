@@ -20,6 +20,7 @@ import (
 
 // The checks about ourselves.
 const (
+	Events     = "SELF-001"
 	DeadLetter = "SELF-002"
 	Kept       = "SELF-003"
 	Sight      = "SELF-004"
@@ -51,6 +52,12 @@ func Catalogue() []Check {
 
 func firstChecks() []Check {
 	return []Check{
+		{
+			Events, "What is done in the subscription reaches us", risk.High,
+			"what is done to clusters, vaults, identities, grants and our own ears there is seen by the next sweep only, and nobody is told who did it",
+			"Deploy infra again as you did before (infra/README.md): it makes the system topic of the subscription and its two event subscriptions " +
+				"cmkguard-chain and cmkguard-governance. Where the topic is another's, put them at that one.",
+		},
 		{
 			DeadLetter, "Nothing lies in the dead-letter container", risk.High,
 			"Event Grid gave up delivering these events to us, after a day of tries: what they told of is known only if a sweep has found it since",

@@ -19,7 +19,7 @@ type Whole struct {
 // JudgeSight answers SELF-004 about one subscription; before is zero if it was
 // never seen whole.
 func JudgeSight(s wiring.Sight, before Whole) risk.Verdict {
-	about := event.Subject{Kind: event.SubjectScope, ID: "/subscriptions/" + strings.ToLower(s.Subscription)}
+	about := Watched(s.Subscription)
 	seen := []risk.Evidence{{Call: s.Call, At: s.At, Value: fmt.Sprintf("%d clusters listed; %s", s.Clusters, orFine(s.Lack+s.Why))}}
 	switch {
 	case s.Lack != "" && before.At.IsZero():
