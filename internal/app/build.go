@@ -74,7 +74,7 @@ func build(ctx context.Context, s Settings, problems []string, p Process, log ze
 		Alerts: alert.NewDispatcher(b.State, rec, meter.Channels(channels), now, jitter).Under(alertRules(pol, b.State, now)),
 		Seal:   seal,
 		Now:    now, NewID: uuid.NewString,
-		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL, Refresh: refresher(channels, log), Ourselves: ourselves(s), Watch: guard.Watch{Beats: true, Clock: drift, Losses: true},
+		Reconcile: pol.Limits.ReconcileEvery, PublicURL: s.PublicURL, Refresh: refresher(channels, log), Ourselves: ourselves(s), Watch: guard.Watch{Beats: true, Clock: drift, Losses: true, Subscriptions: s.Subscriptions},
 		Effects: &remedy.Runner{State: b.State, Rec: rec, Now: now, NewID: uuid.NewString, Poll: pollEvery},
 	}
 	problems = appendProblem(append(problems, more...), heartbeatOf(g, pol, p.Env, meter))

@@ -54,7 +54,7 @@ func readHealth(ctx context.Context, p Process) guard.Health {
 	if profile, err := cloud.Load(st.settings.Cloud); err == nil {
 		now = profile.Clock()
 	}
-	h, err := (&guard.Guard{State: st.State, Now: now}).Health(ctx)
+	h, err := (&guard.Guard{State: st.State, Now: now, Watch: guard.Watch{Subscriptions: st.settings.Subscriptions}}).Health(ctx)
 	if err != nil {
 		return ill(err)
 	}

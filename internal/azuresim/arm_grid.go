@@ -1,8 +1,10 @@
 package azuresim
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,11 +16,14 @@ import (
 // systemTopic is a Microsoft.EventGrid/systemTopics resource.
 type systemTopic struct {
 	id, source, location string
+	typ                  string // topicType
 	made                 time.Time
+	state                string // of provisioning; "": by its age
 }
 
 const (
 	typeTopic   = "microsoft.eventgrid/systemtopics"
+	ofVaults    = "Microsoft.KeyVault.vaults"
 	gridTakes   = 10 * time.Second // how long Event Grid is Creating [I]
 	gridListing = "/eventsubscriptions"
 )
@@ -56,7 +61,7 @@ func (s *Sim) state(made time.Time) string {
 
 func (s *Sim) topicBody(t *systemTopic) object {
 	return object{"id": t.id, "name": t.id[strings.LastIndexByte(t.id, '/')+1:], "type": "Microsoft.EventGrid/systemTopics", "location": t.location,
-		"properties": object{"source": t.source, "topicType": "Microsoft.KeyVault.vaults", "provisioningState": s.state(t.made)}}
+		"properties": object{"source": t.source, "topicType": t.typ, "provisioningState": cmp.Or(t.state, s.state(t.made))}}
 }
 
 // putTopic: one system topic per source, in the source's subscription and location
@@ -77,7 +82,7 @@ func (s *Sim) putTopic(w http.ResponseWriter, r *http.Request, c *Caller, path s
 	source, err2 := azureid.ParseResource(b.Properties.Source)
 	v := s.vaultByID(source)
 	switch {
-	case err != nil || err2 != nil || v == nil || v.Deleted || !strings.EqualFold(b.Properties.Type, "Microsoft.KeyVault.vaults"):
+	case err != nil || err2 != nil || v == nil || v.Deleted || !strings.EqualFold(b.Properties.Type, ofVaults):
 		armBadRequest("InvalidRequest", "The source '%s' does not exist.", b.Properties.Source).write(w)
 		return
 	case region(b.Location) != region(v.Location) || id.Subscription() != source.Subscription():
@@ -90,13 +95,13 @@ func (s *Sim) putTopic(w http.ResponseWriter, r *http.Request, c *Caller, path s
 			return
 		}
 	}
-	t := s.addTopic(id, v, s.clock.Now())
+	t := s.addTopic(id, &systemTopic{source: v.ID.String(), location: region(v.Location), typ: ofVaults, made: s.clock.Now()})
 	s.emitResource("ResourceWriteSuccess", "Microsoft.EventGrid/systemTopics/write", id.String(), c.ObjectID)
 	writeJSON(w, http.StatusCreated, s.topicBody(t))
 }
 
-func (s *Sim) addTopic(id azureid.Resource, v *Vault, made time.Time) *systemTopic {
-	t := &systemTopic{id: id.String(), source: v.ID.String(), location: region(v.Location), made: made}
+func (s *Sim) addTopic(id azureid.Resource, t *systemTopic) *systemTopic {
+	t.id = id.String()
 	if s.topics == nil {
 		s.topics = map[string]*systemTopic{}
 	}
@@ -167,13 +172,18 @@ func (s *Sim) SetEvents(host, topic string, subscriptions map[string]map[string]
 		}
 		group, _, _ := strings.Cut(v.ID.String(), "/providers/")
 		id := azureid.MustResource(group + "/providers/Microsoft.EventGrid/systemTopics/" + topic)
-		s.addTopic(id, v, s.clock.Now().Add(-time.Hour))
-		var items []object
-		for name, props := range subscriptions {
-			items = append(items, object{"id": id.String() + "/eventSubscriptions/" + name, "name": name, "properties": props})
-		}
-		s.setList(id.Key()+gridListing, items)
+		s.addTopic(id, &systemTopic{source: v.ID.String(), location: region(v.Location), typ: ofVaults, made: s.clock.Now().Add(-time.Hour)})
+		s.subscribe(id, subscriptions)
 	})
+}
+
+// subscribe puts event subscriptions at a topic, by name and with their properties.
+func (s *Sim) subscribe(topic azureid.Resource, subscriptions map[string]map[string]any) {
+	var items []object
+	for _, name := range slices.Sorted(maps.Keys(subscriptions)) {
+		items = append(items, object{"id": topic.String() + "/eventSubscriptions/" + name, "name": name, "properties": subscriptions[name]})
+	}
+	s.setList(topic.Key()+gridListing, items)
 }
 
 // dropEvents takes the vault's event subscriptions, and its topic unless that is kept.

@@ -230,6 +230,10 @@ func (s *Sim) bodies(typ string) []map[string]any {
 		for _, k := range slices.Sorted(maps.Keys(s.identities)) {
 			out = append(out, identityBody(s.identities[k]))
 		}
+	case typeTopic:
+		for _, k := range slices.Sorted(maps.Keys(s.topics)) {
+			out = append(out, s.topicBody(s.topics[k]))
+		}
 	case azureid.TypeVault, "microsoft.keyvault/deletedvaults":
 		for _, k := range slices.Sorted(maps.Keys(s.vaults)) {
 			switch v := s.vaults[k]; {

@@ -38,6 +38,7 @@ type picture struct {
 	pointedBack map[string]string
 	newer       map[string]store.Op
 	holds       map[string]holdChange
+	muffled     string // the subscription of which it could not be told whether its events reach us
 	lost        string // what the inventory knows of a role assignment that went
 	// parts are the keys that the signal is split into: more than one
 	// invocation can look at within its deadline. Nothing else is read then.
@@ -72,20 +73,7 @@ func (g *Guard) assessed(ctx context.Context, s event.Signal, lastTry bool) (p *
 	if p.parts != nil {
 		return p, []string{incident.Partition(s.Subject)}, g.fanOut(ctx, p)
 	}
-	if err := g.addKeys(ctx, run, p); err != nil {
-		return p, nil, err
-	}
-	if err := g.addPointedBack(ctx, p); err != nil {
-		return p, nil, err
-	}
-	g.addUses(ctx, p)
-	if err := g.addHolds(ctx, p); err != nil {
-		return p, nil, err
-	}
-	if err := g.inventory(ctx, p); err != nil {
-		return p, nil, err
-	}
-	if err := g.enroll(ctx, p); err != nil {
+	if err := g.complete(ctx, run, p); err != nil {
 		return p, nil, err
 	}
 	for _, subject := range p.subjects() {
@@ -106,6 +94,27 @@ func (g *Guard) assessed(ctx context.Context, s event.Signal, lastTry bool) (p *
 	return p, touched, nil
 }
 
+// complete adds to the picture what else is read and what is stored.
+func (g *Guard) complete(ctx context.Context, run Survey, p *picture) error {
+	if err := g.judgeAgain(ctx, p); err != nil {
+		return err
+	}
+	if err := g.addKeys(ctx, run, p); err != nil {
+		return err
+	}
+	if err := g.addPointedBack(ctx, p); err != nil {
+		return err
+	}
+	g.addUses(ctx, p)
+	if err := g.addHolds(ctx, p); err != nil {
+		return err
+	}
+	if err := g.inventory(ctx, p); err != nil {
+		return err
+	}
+	return g.enroll(ctx, p)
+}
+
 // subjects are those that were judged, and the signal's own.
 func (p *picture) subjects() []event.Subject {
 	out := slices.SortedFunc(maps.Keys(p.verdicts), func(a, b event.Subject) int {
@@ -119,6 +128,9 @@ func (p *picture) subjects() []event.Subject {
 
 // unread returns a call whose fact could not be read, or "".
 func (p *picture) unread() string {
+	if p.muffled != "" {
+		return p.muffled
+	}
 	for _, w := range p.wirings {
 		for _, f := range []struct {
 			state wiring.State

@@ -35,6 +35,7 @@ type Survey interface {
 	// that it should have, or zero.
 	Ears(ctx context.Context, w wiring.Wiring, topic azureid.Resource) wiring.Wiring
 	Sight
+	Listening
 	Reach
 	Ahead
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"cmkguard/internal/event"
 	"cmkguard/internal/incident"
 	"cmkguard/internal/risk"
 	"cmkguard/internal/self"
@@ -20,7 +21,7 @@ type Health struct {
 	Healthy bool      `json:"healthy"`
 	Reasons []string  `json:"reasons"`
 	Sweep   self.Beat `json:"sweep"` // the last; without a time if there was none
-	Open    []Ailment `json:"open"`  // incidents about this installation as a whole
+	Open    []Ailment `json:"open"`  // incidents about this installation as a whole, and about each watched subscription
 }
 
 // Ailment is an open incident about ourselves.
@@ -44,7 +45,22 @@ func (g *Guard) Health(ctx context.Context) (Health, error) {
 	if v := self.JudgeBeat(b, ok, "none was ever written", g.Now()); v.Answer != risk.OK {
 		h.Reasons = append(h.Reasons, v.Check+": "+v.Why)
 	}
-	err = g.each(ctx, incident.Partition(self.Us()), incident.RowKey(""), func(row store.Row) (bool, error) {
+	about := []event.Subject{self.Us()}
+	for _, s := range g.Watch.Subscriptions {
+		about = append(about, self.Watched(s))
+	}
+	for _, subject := range about {
+		if err := g.ailments(ctx, subject, &h); err != nil {
+			return h, err
+		}
+	}
+	h.Healthy = len(h.Reasons) == 0
+	return h, nil
+}
+
+// ailments adds what is open about the subject and about ourselves.
+func (g *Guard) ailments(ctx context.Context, subject event.Subject, h *Health) error {
+	return g.each(ctx, incident.Partition(subject), incident.RowKey(""), func(row store.Row) (bool, error) {
 		var i incident.Incident
 		if json.Unmarshal(row.Value, &i) == nil && i.State == incident.Open {
 			h.Open = append(h.Open, Ailment{i.Check, i.Verdict.Title, i.Verdict.Severity, i.Opened, i.Verdict.Why})
@@ -54,6 +70,4 @@ func (g *Guard) Health(ctx context.Context) (Health, error) {
 		}
 		return true, nil
 	})
-	h.Healthy = len(h.Reasons) == 0
-	return h, err
 }

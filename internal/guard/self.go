@@ -22,6 +22,9 @@ type Watch struct {
 	Remediator  Identity    // nil: what it may do is not asked (SELF-006)
 	Rights      OwnRights   // nil: nobody asks what our identities may do (SELF-021, SELF-022)
 	Clock       Clock       // nil: ours is not compared (SELF-010)
+	// Subscriptions are the ids of those that are watched (SELF-001; what is open about
+	// one is shown by Health).
+	Subscriptions []string
 	// Losses: what each source tells is matched with what others tell, day by day
 	// (LOSS-001 and so on).
 	Losses bool
@@ -130,7 +133,11 @@ func (g *Guard) watchAround(ctx context.Context, run Survey) error {
 	if err != nil {
 		return err
 	}
-	verdicts = append(verdicts, self.JudgeKept(g.countKept(ctx), g.Policy.Limits.KeptInput))
+	deaf, err := g.judgeHearings(ctx, run)
+	if err != nil {
+		return err
+	}
+	verdicts = append(append(verdicts, deaf...), self.JudgeKept(g.countKept(ctx), g.Policy.Limits.KeptInput))
 	if g.Watch.DeadLetters != nil {
 		verdicts = append(verdicts, self.JudgeDeadLetters(g.countDeadLetters(ctx), g.Policy.Limits.DeadLetters))
 	}

@@ -7,6 +7,7 @@ import (
 	"cmkguard/internal/alert"
 	"cmkguard/internal/event"
 	"cmkguard/internal/risk"
+	"cmkguard/internal/self"
 	"cmkguard/internal/wiring"
 )
 
@@ -91,6 +92,9 @@ func (g *Guard) dress(a *alert.Alert, p *picture, v risk.Verdict) {
 	a.Runbook = g.runbookOf(v.Check)
 	if w, ok := wiringOf(p, v); ok {
 		a.Commands = commandsFor(v, w)
+	}
+	if v.Check == self.Events {
+		a.Commands = g.deafCommands(v)
 	}
 }
 
