@@ -2,6 +2,7 @@ package risk
 
 import (
 	"slices"
+	"sync"
 
 	"cmkguard/internal/event"
 )
@@ -86,13 +87,21 @@ func Catalogue() []Check {
 
 // Find returns the check of the id, whole.
 func Find(id string) (Check, bool) {
-	all := Catalogue()
-	i := slices.IndexFunc(all, func(c Check) bool { return c.ID == id })
-	if i < 0 {
-		return Check{}, false
-	}
-	return all[i], true
+	c, ok := byID()[id]
+	c.Facts, c.Controls = slices.Clone(c.Facts), slices.Clone(c.Controls)
+	return c, ok
 }
+
+// byID is the catalogue for Find, which every alert asks several times.
+//
+//nolint:gochecknoglobals // made once, and changed by nobody
+var byID = sync.OnceValue(func() map[string]Check {
+	out := map[string]Check{}
+	for _, c := range Catalogue() {
+		out[c.ID] = c
+	}
+	return out
+})
 
 // catalogue lists the checks by ascending id; each family's file holds its own.
 func catalogue() []spec {
