@@ -27,8 +27,8 @@ race: ## the tests under the race detector, properties of the guard with a fifth
 	CGO_ENABLED=1 $(GO) test -race -timeout 60m -shuffle=on $$($(GO) list ./internal/... ./handlers/... | grep -v '/internal/guard$$')
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 60m -shuffle=on ./internal/guard
 
-crash: ## kill the process at every call of a rotation, and at every twelfth of a repair: minutes
-	@set -o pipefail; CMKGUARD_CRASH=all $(GO) test -timeout 60m -run 'Killed' -v -parallel 4 ./internal/guard ./internal/e2e | grep -v '^ *\(=== \|--- PASS: Test[A-Za-z]*/\)'
+crash: ## kill the process at every call of a rotation, and at every twelfth of a repair (EVERY=1: at each): minutes
+	@set -o pipefail; CMKGUARD_CRASH=all CMKGUARD_EVERY=$(EVERY) $(GO) test -timeout 60m -run 'Killed' -v -parallel 4 ./internal/guard ./internal/e2e | grep -v '^ *\(=== \|--- PASS: Test[A-Za-z]*/\)'
 
 model: ## 10,000 random worlds, people and attackers against the invariants (RAPID_SEED=0: others each time): minutes
 	@set -o pipefail; $(GO) test ./internal/guard -timeout 60m -run WhateverHappens -v -rapid.checks=2500 | grep -v '^=== '

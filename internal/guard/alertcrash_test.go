@@ -3,7 +3,6 @@ package guard_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -94,11 +93,7 @@ func TestKilledBetweenSignalAndReceipt(t *testing.T) {
 		t.Fatalf("undisturbed: %v, %d twice", lives, doubles)
 	}
 	points := crashPoints(clean.calls)
-	every := 10
-	if os.Getenv("CMKGUARD_CRASH") == "all" {
-		every = 1
-	}
-	tried := some(points, every)
+	tried := some(points, sparse(t, 10, 1))
 	t.Logf("%d calls, %d crash points, %d of them tried", len(clean.calls), len(points), len(tried))
 	for _, pt := range tried {
 		t.Run(fmt.Sprintf("killed at call %d, %s, %s", pt.at, pt.name, pt.how), func(t *testing.T) {

@@ -1,9 +1,11 @@
 package guard_test
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -166,11 +168,7 @@ func TestKilledAtEveryCall(t *testing.T) {
 	all := os.Getenv("CMKGUARD_CRASH") == "all"
 	for _, kind := range []string{"v1", "v2"} {
 		o := setup{kind: kind, created: year, mode: policy.Auto}
-		every := 8
-		if all {
-			every = 1
-		}
-		killEverywhere(t, kind, o, every)
+		killEverywhere(t, kind, o, sparse(t, 8, 1))
 		if !all {
 			continue
 		}
@@ -191,14 +189,22 @@ func killEverywhere(t *testing.T, name string, o setup, every int) {
 	points := crashPoints(k.calls[:k.ended])
 	tried := some(points, every)
 	t.Logf("%s: %d calls, %d crash points, %d of them tried, each with one heir and with two", name, k.ended, len(points), len(tried))
+	killAt(t, name, tried, func(t *testing.T, k *killer, heirs int) error {
+		w := newWorld(t, o)
+		w.story(k, heirs)
+		return w.settled()
+	})
+}
+
+// killAt plays the story once for each of the points and number of heirs. Each has a
+// test of its own, at the end of which its world's server closes.
+func killAt(t *testing.T, name string, points []crashPoint, play func(t *testing.T, k *killer, heirs int) error) {
 	for _, heirs := range []int{1, 2} {
 		t.Run(fmt.Sprintf("%s, %d heirs", name, heirs), func(t *testing.T) {
 			t.Parallel()
-			for _, pt := range tried {
+			for _, pt := range points {
 				t.Run(fmt.Sprintf("killed at call %d, %s, %s", pt.at, pt.name, pt.how), func(t *testing.T) {
-					w := newWorld(t, o)
-					w.story(&killer{at: pt.at, how: pt.how}, heirs)
-					if err := w.settled(); err != nil {
+					if err := play(t, &killer{at: pt.at, how: pt.how}, heirs); err != nil {
 						t.Error(err)
 					}
 				})
@@ -230,8 +236,21 @@ func crashPoints(calls []string) []crashPoint {
 	return out
 }
 
-// some keeps every point of an effect and every n-th of the others; the full
-// enumeration is asked for by CMKGUARD_CRASH=all (make crash).
+// sparse is the step between the points that are tried: quick in make test, all in
+// make crash, and what CMKGUARD_EVERY says there (1: each point).
+func sparse(t *testing.T, quick, all int) int {
+	t.Helper()
+	if os.Getenv("CMKGUARD_CRASH") != "all" {
+		return quick
+	}
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("CMKGUARD_EVERY"), strconv.Itoa(all)))
+	if err != nil || n < 1 {
+		t.Fatalf("CMKGUARD_EVERY is %q: want a number above 0", os.Getenv("CMKGUARD_EVERY"))
+	}
+	return n
+}
+
+// some keeps every point of an effect and every n-th of the others.
 func some(points []crashPoint, n int) []crashPoint {
 	var out []crashPoint
 	for i, p := range points {

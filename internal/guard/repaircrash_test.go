@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -118,10 +117,7 @@ func (w *world) givenBack(r revocation) error {
 // late; one heir or two go on, and the repair happens exactly once.
 func TestRepairsKilledAtEveryCall(t *testing.T) {
 	t.Parallel()
-	every := 36
-	if os.Getenv("CMKGUARD_CRASH") == "all" {
-		every = 12
-	}
+	every := sparse(t, 36, 12)
 	all := revocations()
 	maps.Copy(all, losses())
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -140,18 +136,11 @@ func TestRepairsKilledAtEveryCall(t *testing.T) {
 		points := crashPoints(k.calls[:k.ended])
 		tried := some(points, every)
 		t.Logf("%s: %s: %d calls, %d crash points, %d of them tried, each with one heir and with two", name, r.remedy, k.ended, len(points), len(tried))
-		for _, heirs := range []int{1, 2} {
-			t.Run(fmt.Sprintf("%s, %d heirs", name, heirs), func(t *testing.T) {
-				t.Parallel()
-				for _, pt := range tried {
-					w := quiet(t)
-					w.repairStory(&killer{at: pt.at, how: pt.how}, r, heirs)
-					if err := w.givenBack(r); err != nil {
-						t.Errorf("killed at call %d, %s, %s: %v", pt.at, pt.name, pt.how, err)
-					}
-				}
-			})
-		}
+		killAt(t, name, tried, func(t *testing.T, k *killer, heirs int) error {
+			w := quiet(t)
+			w.repairStory(k, r, heirs)
+			return w.givenBack(r)
+		})
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -302,10 +301,6 @@ func TestARotationDoesNotMoveOnWhatWasTakenBack(t *testing.T) {
 // worker dies.
 func TestUndoKilledAtEveryCall(t *testing.T) {
 	t.Parallel()
-	every := 24
-	if os.Getenv("CMKGUARD_CRASH") == "all" {
-		every = 6
-	}
 	play := func(t *testing.T, k *killer, heirs int) error {
 		w := newWorld(t, setup{kind: "v1", created: 40 * 24 * time.Hour, loosest: true})
 		rotation := w.moved()
@@ -331,16 +326,7 @@ func TestUndoKilledAtEveryCall(t *testing.T) {
 		t.Fatalf("undisturbed: %v", err)
 	}
 	points := crashPoints(k.calls[:k.ended])
-	tried := some(points, every)
+	tried := some(points, sparse(t, 24, 6))
 	t.Logf("undo: %d calls, %d crash points, %d of them tried, each with one heir and with two", k.ended, len(points), len(tried))
-	for _, heirs := range []int{1, 2} {
-		t.Run(fmt.Sprintf("%d heirs", heirs), func(t *testing.T) {
-			t.Parallel()
-			for _, pt := range tried {
-				if err := play(t, &killer{at: pt.at, how: pt.how}, heirs); err != nil {
-					t.Errorf("killed at call %d, %s, %s: %v", pt.at, pt.name, pt.how, err)
-				}
-			}
-		})
-	}
+	killAt(t, "undo", tried, play)
 }
