@@ -18,6 +18,10 @@ import (
 	"cmkguard/internal/wiring"
 )
 
+// lookAhead is how far ahead a look is queued for when time lifts what holds a plan:
+// what is further away the sweep finds, and each look until then would queue one more.
+const lookAhead = 24 * time.Hour
+
 // storedPlan is a plan's row: what was planned, by its hash, and what the
 // gates last said.
 type storedPlan struct {
@@ -90,7 +94,7 @@ func (g *Guard) planFor(ctx context.Context, p *picture, w want, partition strin
 	if next.Plan, next.SHA256, err = pl.Encode(); err != nil {
 		return d, false, err
 	}
-	if at, ok := liftsAt(rulings); ok {
+	if at, ok := liftsAt(rulings); ok && at.Sub(p.now) <= lookAhead {
 		b.after = append(b.after, later{lookMessage(pl.Subject, pl.Key), at.Sub(p.now) + time.Second})
 	}
 	return d, next.Started, g.storePlan(ctx, p, pl, partition, old, next, b)
