@@ -30,6 +30,7 @@ type model struct {
 	strangers map[string]bool                     // versions that somebody else made
 	paused    bool                                // since before the step began
 	events    int
+	others    string // what the vault's access policies give to everybody but the cluster; "" for a vault of roles
 }
 
 // TestWhateverHappens plays random worlds: an owner who takes away and gives back,
@@ -59,8 +60,20 @@ func TestWhateverHappens(t *testing.T) {
 func newModel(t *testing.T, rt *rapid.T, dir string, profile cloud.Profile) *model {
 	kind := rapid.SampledFrom([]string{"v1", "v2"}).Draw(rt, "kind")
 	o := setup{kind: kind, created: rapid.SampledFrom([]time.Duration{72 * time.Hour, 60 * 24 * time.Hour, year}).Draw(rt, "age"),
-		loosest: true, dir: dir, profile: profile, declare: declaredAtRandom(rt), azure: azuresim.Options{SyncRefuse: rapid.Bool().Draw(rt, "refuse")}}
-	return &model{world: newWorld(t, o), rt: rt, answers: map[string]map[string]approval.Kind{}, strangers: map[string]bool{}}
+		loosest: true, dir: dir, profile: profile, declare: declaredAtRandom(rt), azure: azuresim.Options{SyncRefuse: rapid.Bool().Draw(rt, "refuse"), AddReplaces: rapid.Bool().Draw(rt, "replaces")}}
+	m := &model{world: newWorld(t, o), rt: rt, answers: map[string]map[string]approval.Kind{}, strangers: map[string]bool{}}
+	m.safeVault()
+	if rapid.Bool().Draw(rt, "access policies") {
+		m.accessPolicies()
+		m.others = m.theirs()
+	}
+	return m
+}
+
+// theirs is what the access policies give to everybody but the cluster.
+func (m *model) theirs() string {
+	p := m.vault().Policies
+	return fmt.Sprint(p[0], p[2:])
 }
 
 // declaredAtRandom is what the policy says that remedies write: each thing, or not.
@@ -79,6 +92,7 @@ func declaredAtRandom(rt *rapid.T) policy.Declared {
 			}
 		}
 	}
+	d.AccessPolicies = rapid.Bool().Draw(rt, "write access policies")
 	return d
 }
 
@@ -102,9 +116,9 @@ func (m *model) play() {
 
 func (m *model) steps() map[string]func() {
 	all := revocations()
-	delete(all, "call the key compromised")    // it changes which key is right
-	delete(all, "take the access policy away") // another kind of vault
-	delete(all, "point the cluster back")      // it works by itself; the step below is the bare act
+	delete(all, "call the key compromised") // these work by themselves; the steps below are the bare acts
+	delete(all, "take the access policy away")
+	delete(all, "point the cluster back")
 	pick := func(name string, n int) int { return rapid.IntRange(0, n-1).Draw(m.rt, name) }
 	steps := map[string]func(){
 		"work":     func() { m.work(time.Duration(1+pick("minutes", 40)) * time.Minute) },
@@ -122,6 +136,17 @@ func (m *model) steps() map[string]func() {
 			if v := m.sim.Versions(m.key); len(v) > 0 {
 				to := m.key.At(v[pick("version", len(v))])
 				m.sim.ChangeCluster(m.cluster, func(c *azuresim.Cluster) { c.CMK.KeyURL = to.String() })
+			}
+		},
+		"an access policy taken away": func() {
+			if m.others != "" {
+				rights := [][]string{nil, {"get", "list"}, {"get", "wrapKey"}}[pick("left", 3)]
+				m.sim.ChangeVault(host, func(v *azuresim.Vault) { v.Policies[1].Keys = rights })
+			}
+		},
+		"a compromise": func() {
+			if len(m.sim.Versions(m.key)) > 0 {
+				_, _ = m.g.AskQuarantine(ctx, m.key, newKey(), person(1+pick("person", 3)), "a backup was found") // refused: another is under way
 			}
 		},
 		"given back": func() {
@@ -293,6 +318,9 @@ func (m *model) judge(step string) {
 		}
 	}
 	m.seen = len(calls)
+	if m.others != "" && m.theirs() != m.others {
+		m.rt.Fatalf("after %q: other people's access is %s, was %s", step, m.theirs(), m.others)
+	}
 }
 
 func (m *model) wrong(c azuresim.Call) string {
@@ -316,6 +344,13 @@ func (m *model) wrong(c azuresim.Call) string {
 		return m.unlessStarted(plan.RecreateEvents, 0)
 	case strings.Contains(path, "/roleassignments/"):
 		return m.unlessStarted(plan.RestoreGrant, 2)
+	case strings.Contains(path, "/accesspolicies/"):
+		if !strings.HasSuffix(path, "/add") || !m.g.Policy.Declared.AccessPolicies {
+			return "access policies are not ours to write"
+		}
+		return m.unlessStarted(plan.RestoreGrant, 2)
+	case c.Host == safe && strings.HasSuffix(path, "/keys/orders/create"):
+		return m.unlessStarted(plan.Quarantine, 2)
 	case strings.Contains(path, "/vaults/") && c.Method == http.MethodPut:
 		return m.unlessStarted(plan.RecoverVault, 2)
 	case strings.Contains(path, "/vaults/"):
@@ -341,7 +376,7 @@ func (m *model) either(a, b string) string {
 // needed, that many answered yes and nobody no.
 func (m *model) unlessStarted(remedy string, people int) string {
 	for _, h := range m.all() {
-		if h.Plan.Remedy != remedy || !h.Started {
+		if h.Plan.Remedy != remedy || !h.Started && !m.was(h) {
 			continue
 		}
 		yes := 0
@@ -357,9 +392,19 @@ func (m *model) unlessStarted(remedy string, people int) string {
 	return fmt.Sprintf("%s without a started plan that %d people approved", remedy, people)
 }
 
+// was reports whether the plan was started before: one that failed is held again later.
+func (m *model) was(h guard.Held) bool {
+	_, begun, err := m.b.State.Get(ctx, h.Partition, "saga~"+h.Plan.ID)
+	must(m.t, err)
+	return begun
+}
+
 // wrongMove: a cluster stays with its key, and goes to no stranger's version unless
 // people decided it.
 func (m *model) wrongMove(body string) string {
+	if strings.Contains(body, newKey().ID()) || strings.Contains(body, strings.ToLower(newKey().String())) {
+		return m.unlessStarted(plan.Quarantine, 2) // also a rewire to a newer version of that key
+	}
 	if !strings.Contains(body, strings.ToLower(m.key.ID())) && !strings.Contains(body, "/keys/kek/") {
 		return "the cluster was given another key, or none"
 	}

@@ -203,3 +203,28 @@ func TestWhatIsNoRequestToQuarantine(t *testing.T) {
 func (w *world) keyPartition() string {
 	return incident.Partition(event.Subject{Kind: event.SubjectKey, ID: w.key.ID()})
 }
+
+// A key that people ask to leave is neither rotated nor given a rotation policy
+// meanwhile: the quarantine would wait for it. Once the request is over, it is.
+func TestAKeyThatIsToBeLeftIsNotRotated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{kind: "v2", created: year, loosest: true, declare: declared(plan.SetRotationPolicy)})
+	w.safeVault()
+	w.askQuarantine()
+	w.take(w.sim.NearExpiry(w.key, "e1"))
+	w.run(4)
+	if w.changes() != 0 {
+		t.Fatalf("%d changes while the request waits for two people", w.changes())
+	}
+	for _, remedy := range []string{plan.Rotate, plan.SetRotationPolicy} {
+		if list := w.plans(remedy); len(list) != 1 || !strings.Contains(fmt.Sprint(list[0].Rulings), "asked for its clusters to leave this key") {
+			t.Errorf("%s: %v", remedy, list)
+		}
+	}
+	w.sim.Clock().Advance(7 * 24 * time.Hour) // the request stands no longer
+	w.hint()
+	w.run(8)
+	if w.rotates() != 1 || !w.onNewest() {
+		t.Errorf("%d rotations when the request was over: %v", w.rotates(), plan.Holding(w.plans(plan.Rotate)[0].Rulings))
+	}
+}

@@ -83,15 +83,15 @@ func Gates(p Plan, f Facts, in Inputs) []Ruling {
 	case p.Remedy == Quarantine:
 		list = append(list, gateConsumers, gateAsked, gateFresh, gateTarget)
 	case p.Remedy == SetRotationPolicy:
-		list = append(append(list, gateErasure), forRotationPolicy()...)
+		list = append(append(list, gateErasure, gateLeft), forRotationPolicy()...)
 	case Repair(p.Remedy):
 		list = append(list, gateErasure)
 	case p.Remedy == Undo:
 		list = append(list, gateConsumers, gateBack)
 	case p.Remedy == Rotate:
-		list = append(list, gateUndone, gateConsumers, gateFollow, gateMaterial, gateNewest, gateAge, gateDue, gateCap)
+		list = append(list, gateUndone, gateLeft, gateConsumers, gateFollow, gateMaterial, gateNewest, gateAge, gateDue, gateCap)
 	default:
-		list = append(list, gateUndone, gateConsumers, gateFollow, gateProvenance)
+		list = append(list, gateUndone, gateLeft, gateConsumers, gateFollow, gateProvenance)
 	}
 	if Moves(p.Remedy) {
 		list = append(list, gateGroup, gateGroupHealth)

@@ -54,6 +54,23 @@ func quarantineSteps(f Facts) ([]Step, string) {
 	return steps, ""
 }
 
+// gateLeft holds what would tie clusters to a key that people ask to leave: it would
+// only be in the way of the quarantine, which waits while anything else acts on the
+// key. A request may hold, like any claim; who approves the plan since releases it.
+func gateLeft(p Plan, f Facts, in Inputs) Ruling {
+	const name = "left"
+	for _, d := range in.Decisions {
+		if d.Kind != approval.Approve || !strings.HasPrefix(d.Matter, QuarantinePrefix(f.Key.Base())) || !in.Now.Before(d.Expires) {
+			continue
+		}
+		if by := releasedAfter(p, in, d.At); by != "" {
+			return allow(name, "%s released this since %s asked to leave the key", by, d.By.Name)
+		}
+		return until(hold(name, "%s asked for its clusters to leave this key, which waits while anything else acts on it: %s", d.By.Name, d.Reason), d.Expires)
+	}
+	return allow(name, "nobody asked to leave the key")
+}
+
 // gateTarget holds unless each cluster could use a key in the vault that it is to
 // move to: same region and tenant, soft delete and purge protection, a way through
 // the firewall, its identity attached and able to unwrap there. Unknown holds.
