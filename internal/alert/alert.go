@@ -172,6 +172,12 @@ type Notification struct {
 	Yields bool       `json:"yields,omitempty"`
 	Into   string     `json:"into,omitempty"`   // id of the message that stands for it
 	OverAt *time.Time `json:"overAt,omitempty"` // when it was folded or dropped
+	// Gathered says with what it waits, or waited, to be told together.
+	Gathered *Gathered `json:"gathered,omitempty"`
+	// Stands is how many deliveries a digest stands for, 0 for any other alert; InStorm:
+	// it tells of a storm.
+	Stands  int  `json:"stands,omitempty"`
+	InStorm bool `json:"inStorm,omitempty"`
 }
 
 // Channel delivers one alert. Send returns the provider's id for it. Errors are

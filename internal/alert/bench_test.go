@@ -14,6 +14,7 @@ import (
 
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/webhook"
+	"cmkguard/internal/fault"
 	"cmkguard/internal/journal"
 	"cmkguard/internal/store"
 	"cmkguard/internal/store/memstore"
@@ -37,10 +38,14 @@ func (b *bench) now() time.Time { return b.clock }
 // flaky passes everything on, and fails Apply as told.
 type flaky struct {
 	store.State
-	fail func(ops []store.Op) error
+	fail   func(ops []store.Op) error
+	refuse func(partition string) bool // writes to it
 }
 
 func (f *flaky) Apply(ctx context.Context, p string, ops []store.Op) ([]string, error) {
+	if f.refuse != nil && f.refuse(p) {
+		return nil, fault.New(fault.Transient, "flaky.Apply", "%s cannot be written", p)
+	}
 	if f.fail != nil {
 		if err := f.fail(ops); err != nil {
 			return nil, err

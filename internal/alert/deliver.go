@@ -18,12 +18,23 @@ const claimFor = 3 * sendTimeout
 // deliver sends what is due of an incident: x, or the later delivery to which it
 // yields after it was held.
 func (p *pass) deliver(ctx context.Context, x *parcel) error {
+	if x.n.Stands > 0 { // a digest: its members were judged
+		return p.attempt(ctx, x, nil)
+	}
 	if later := p.yielded(x); later != nil {
 		return p.fold(ctx, x, later.n)
+	}
+	if e := p.enlisted(x); e != nil {
+		if free, err := p.release(ctx, x, e); err != nil || !free {
+			return err
+		}
 	}
 	send, err := p.pick(ctx, x)
 	if err != nil || send == nil || send.stale {
 		return err
+	}
+	if s, ok := p.stream(ctx, send); ok {
+		return p.enlist(ctx, x, send, s)
 	}
 	err = p.attempt(ctx, send, x.n.Held)
 	if send != x && send.n.State == Pending {
@@ -43,9 +54,12 @@ func (p *pass) attempt(ctx context.Context, x *parcel, held *Held) error {
 	if !ok {
 		return p.settle(ctx, x, "", 0, fault.New(fault.Denied, "alert.send", "channel %q is not configured (policy: channels), or its secret is not set", x.n.Channel))
 	}
-	b, wait, err := p.admit(ctx, x.n)
+	b, in, wait, err := p.admit(ctx, x)
 	if err != nil {
 		return err
+	}
+	if in != nil {
+		return p.enlist(ctx, x, x, in.stream(x.n.Channel, p.storm(x.n.Channel), x.n.Alert))
 	}
 	if wait > 0 {
 		x.n.NextAt = p.now().Add(wait)
@@ -100,13 +114,21 @@ func (d *Dispatcher) send(ctx context.Context, channel string, a Alert) (string,
 	return d.call(ctx, ch, a)
 }
 
-// admit asks whether the channel may be called now. A wait above zero: not yet, and
-// how its breaker stands.
-func (d *Dispatcher) admit(ctx context.Context, n Notification) (b breaker, wait time.Duration, err error) {
-	taken := false
+// admit asks whether the channel may be called now. in is the storm that takes the
+// delivery in its place. A wait above zero: not yet, and how its breaker stands.
+func (p *pass) admit(ctx context.Context, x *parcel) (b breaker, in *storm, wait time.Duration, err error) {
+	taken, d, n := false, p.Dispatcher, x.n
+	counts := p.swept(x) || n.Stands > 0 && !n.InStorm && p.storm(n.Channel).More > 0
 	s, err := d.changeDesk(ctx, n.Channel, func(k *desk) (batch, bool) {
 		now := d.now().UTC()
-		b := &k.Breaker
+		b, changed := &k.Breaker, false
+		if in = nil; counts {
+			changed = k.dueNow(n.ID, p.storm(n.Channel), now)
+			if k.Storm != nil && n.Stands == 0 && !p.alone[n.ID] && !p.mayHave(x, *k) {
+				in = k.Storm
+				return batch{}, changed
+			}
+		}
 		switch {
 		case now.Before(b.Until):
 			wait = b.Until.Sub(now)
@@ -122,7 +144,7 @@ func (d *Dispatcher) admit(ctx context.Context, n Notification) (b breaker, wait
 			wait = 0
 		}
 		if wait > 0 {
-			return batch{}, false
+			return batch{}, changed
 		}
 		if b.open() {
 			b.Probe = now.Add(probeFor)
@@ -132,9 +154,9 @@ func (d *Dispatcher) admit(ctx context.Context, n Notification) (b breaker, wait
 		return batch{}, true
 	})
 	if errors.Is(err, errBusy) {
-		return b, time.Second, nil
+		return b, nil, time.Second, nil
 	}
-	return s.Breaker, wait, err
+	return s.Breaker, in, wait, err
 }
 
 // settle commits what came of a call, and tells the channel's desk.
@@ -155,6 +177,10 @@ func (p *pass) settle(ctx context.Context, x *parcel, id string, took time.Durat
 		if why != "" {
 			b = p.withStandIns(ctx, &n, b, why)
 		}
+	}
+	if n.State == Poison && n.Stands > 0 { // its members are told by themselves
+		over := p.now().UTC()
+		n.State, n.OverAt = Dropped, &over
 	}
 	if n.State == Poison {
 		if err := p.list(ctx, p.partition, n.ID); err != nil {
@@ -204,7 +230,7 @@ func (d *Dispatcher) after(n Notification, providerID string, err error) (Notifi
 	title := Clean(n.Alert.Title, maxTitle)
 	if n.Class = ClassOf(err); err == nil {
 		n.State, n.SentAt, n.ProviderID, n.LastError = Sent, &now, providerID, ""
-		return n, fmt.Sprintf("told %s%s: %s", n.Channel, n.inPlace(), title)
+		return n, fmt.Sprintf("told %s%s%s: %s", n.Channel, n.inPlace(), n.standsFor(), title)
 	}
 	if n.TriedAt == nil {
 		n.TriedAt = &now
@@ -223,6 +249,14 @@ func (n Notification) inPlace() string {
 		return ""
 	}
 	return " in the place of " + n.StandsInFor
+}
+
+// standsFor says of a digest for how many alerts it stands.
+func (n Notification) standsFor() string {
+	if n.Stands == 0 {
+		return ""
+	}
+	return ", for " + several(n.Stands, "alert")
 }
 
 func patience(c Class) time.Duration {
@@ -250,5 +284,7 @@ func receipt(n Notification) json.RawMessage {
 		Class       Class             `json:"class,omitempty"`
 		Error       string            `json:"error,omitempty"`
 		StandsInFor string            `json:"standsInFor,omitempty"`
-	}{n.Channel, n.State, n.Attempt, n.ProviderID, n.Alert.DedupKey, n.Class, n.LastError, n.StandsInFor})
+		Stands      int               `json:"stands,omitempty"`
+		Into        string            `json:"into,omitempty"`
+	}{n.Channel, n.State, n.Attempt, n.ProviderID, n.Alert.DedupKey, n.Class, n.LastError, n.StandsInFor, n.Stands, n.Into})
 }

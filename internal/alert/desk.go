@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"cmkguard/internal/fault"
@@ -41,6 +42,13 @@ type desk struct {
 	Breaker breaker    `json:"breaker"`
 	Shut    time.Time  `json:"shut,omitzero"`    // the receiver asked to be left alone until then
 	Recent  []admitted `json:"recent,omitempty"` // what was let through last, the newest last
+	Due     []admitted `json:"due,omitempty"`    // what came to be due last, where storms are told as one
+	Storm   *storm     `json:"storm,omitempty"`
+}
+
+// let reports whether the delivery was let through: the receiver may have it.
+func (k desk) let(id string) bool {
+	return slices.ContainsFunc(k.Recent, func(a admitted) bool { return a.ID == id })
 }
 
 // admitted is one sending that was let through. It is noted before the call, so that

@@ -63,6 +63,7 @@ type pass struct {
 	desks     map[string]deskState // as this call first saw them
 	judge     Judge                // of holds; nil until it is needed
 	added     int                  // deliveries that this call put into the outbox
+	alone     map[string]bool      // deliveries that are told by themselves, though they may have waited for others
 	problems  []error
 }
 
@@ -75,8 +76,12 @@ type pass struct {
 // arrives before "broken": a later one waits until the earlier is sent or given
 // up. Only trouble with the store is an error.
 func (d *Dispatcher) Dispatch(ctx context.Context, partition string) (left int, next time.Time, err error) {
+	var problem error
+	if Gathers(partition) {
+		left, next, problem = d.gather(ctx, partition)
+	}
 	parcels, err := readOutbox(ctx, d.state, partition)
-	p := &pass{problems: []error{err}, Dispatcher: d, partition: partition, parcels: parcels, resting: waiting{}, desks: map[string]deskState{}}
+	p := &pass{problems: []error{problem, err}, Dispatcher: d, partition: partition, parcels: parcels, resting: waiting{}, desks: map[string]deskState{}, alone: map[string]bool{}}
 	for _, x := range parcels {
 		p.problems = append(p.problems, p.handle(ctx, x))
 		if x.n.State != Pending {
@@ -118,8 +123,11 @@ func (p *pass) handle(ctx context.Context, x *parcel) error {
 // tidy takes away a delivery that was over long ago. What was given up is kept, to
 // be replayed.
 func (p *pass) tidy(ctx context.Context, x *parcel) error {
-	over := cmp.Or(x.n.SentAt, x.n.OverAt)
-	if x.n.State == Poison || over == nil || p.now().Sub(*over) <= keepSent {
+	over, keep := cmp.Or(x.n.SentAt, x.n.OverAt), keepSent
+	if x.n.Stands > 0 {
+		keep = gatheredFor
+	}
+	if x.n.State == Poison || over == nil || p.now().Sub(*over) <= keep || p.recalls(x) {
 		return nil
 	}
 	_, err := p.state.Apply(ctx, p.partition, []store.Op{{Kind: store.Delete, Key: x.row.Key, ETag: x.row.ETag}})

@@ -16,10 +16,12 @@ import (
 
 // fake is a channel that keeps what it was given, and fails as told.
 type fake struct {
-	name  string
-	fail  error // nil: it works
-	calls int
-	got   []alert.Alert
+	name string
+	fail error // nil: it works
+	// refuse is asked about each alert; nil: none is refused.
+	refuse func(alert.Alert) error
+	calls  int
+	got    []alert.Alert
 }
 
 // Send implements alert.Channel.
@@ -27,6 +29,11 @@ func (f *fake) Send(_ context.Context, a alert.Alert) (string, error) {
 	f.calls++
 	if f.fail != nil {
 		return "", f.fail
+	}
+	if f.refuse != nil {
+		if err := f.refuse(a); err != nil {
+			return "", err
+		}
 	}
 	f.got = append(f.got, a)
 	return fmt.Sprintf("%s-%d", f.name, len(f.got)), nil

@@ -69,7 +69,7 @@ func (p *pass) pick(ctx context.Context, x *parcel) (*parcel, error) {
 		return nil, err
 	case free < 0:
 		return nil, p.keep(ctx, run, holds)
-	case free == 0, x.n.Held == nil && !x.n.Yields && holds[0] == nil:
+	case free == 0, x.n.waitsSince().IsZero() && !x.n.Yields && holds[0] == nil:
 		return x, nil
 	}
 	switch fate, err := p.healed(ctx, run[:free+1]); {
@@ -149,6 +149,9 @@ func (p *pass) judgeRun(ctx context.Context, run []*parcel) (holds []*Hold, free
 		if holds[i] == nil {
 			free = i
 		}
+	}
+	for free >= 0 && free < len(run)-1 && run[free].n.Yields {
+		free++ // what it yielded to may have been told, though it would be held now
 	}
 	return holds, free, nil
 }
@@ -253,20 +256,34 @@ func (p *pass) healed(ctx context.Context, run []*parcel) (fate, error) {
 	if len(run) < 2 || !begins || last.Alert.Lifecycle != Resolve || p.knows(run[0]) {
 		return toldOn, nil
 	}
-	if first.Held == nil || p.now().Sub(first.Held.Since) < heldSettles {
-		return healedSoon, nil
-	}
 	k, err := p.readDesk(ctx, first.Channel)
 	if err != nil {
 		return toldOn, err
 	}
 	for _, x := range run {
-		let := slices.ContainsFunc(k.Recent, func(a admitted) bool { return a.ID == x.n.ID })
-		if let || x.n.Attempt > 0 || len(x.n.StoodIn) > 0 { // somebody may have it, though no receipt says so
+		if k.let(x.n.ID) || x.n.Attempt > 0 || len(x.n.StoodIn) > 0 { // somebody may have it, though no receipt says so
 			return toldOn, nil
 		}
 	}
+	since := first.waitsSince()
+	if since.IsZero() { // it yielded before it was held
+		since = first.Alert.At
+	}
+	if p.now().Sub(since) < heldSettles {
+		return healedSoon, nil
+	}
 	return healedNow, nil
+}
+
+// waitsSince is since when it was held, or waits to be told with others; zero: neither.
+func (n Notification) waitsSince() time.Time {
+	switch {
+	case n.Held != nil:
+		return n.Held.Since
+	case n.Gathered != nil:
+		return n.Gathered.Since
+	}
+	return time.Time{}
 }
 
 // knows reports whether the channel was last told that the incident is open.
@@ -295,6 +312,9 @@ func (p *pass) drop(ctx context.Context, run []*parcel) error {
 
 // fold ends a delivery that yielded to a later one of its incident, which was sent.
 func (p *pass) fold(ctx context.Context, x *parcel, into Notification) error {
+	if into.State == Folded { // the later one was told in a digest
+		return p.end(ctx, []*parcel{x}, Folded, into.Into, "folded for "+x.n.Channel+" into the digest "+into.Into)
+	}
 	return p.end(ctx, []*parcel{x}, Folded, into.Alert.ID, "folded for "+x.n.Channel+" into the later message "+into.Alert.ID)
 }
 
@@ -318,15 +338,15 @@ func (p *pass) end(ctx context.Context, xs []*parcel, state NotificationState, i
 	return nil
 }
 
-// yielded returns the later message of the incident that was sent, to which a held
-// delivery yielded, or nil.
+// yielded returns the later message of the incident that was told, by itself or in a
+// digest, to which a held delivery yielded; or nil.
 func (p *pass) yielded(x *parcel) *parcel {
 	if !x.n.Yields {
 		return nil
 	}
 	var out *parcel
 	for _, o := range p.parcels[slices.Index(p.parcels, x)+1:] {
-		if sameIncident(o.n) == sameIncident(x.n) && o.n.State == Sent && ofState(o.n.Alert) {
+		if sameIncident(o.n) == sameIncident(x.n) && (o.n.State == Sent || o.n.State == Folded) && ofState(o.n.Alert) {
 			out = o
 		}
 	}

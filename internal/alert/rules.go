@@ -16,6 +16,10 @@ type Rules struct {
 	Take func(ctx context.Context, channel string) (wait time.Duration)
 	// Holds says what is kept back; nil: nothing.
 	Holds Holder
+	// Group says with what an alert is told together on a channel; nil, or false: it is
+	// told alone. Storm says when a channel's messages are told as one; nil: never.
+	Group func(a Alert, channel string) (Group, bool)
+	Storm func(channel string) Storm
 	// Note hears of every sending and of every delivery that is over, for metrics.
 	Note func(Event)
 }

@@ -71,7 +71,7 @@ func (p *pass) withStandIns(ctx context.Context, n *Notification, b batch, why s
 // has none.
 func (d *Dispatcher) standIns(n Notification) []string {
 	switch {
-	case n.StandsInFor != "":
+	case n.StandsInFor != "", n.Stands > 0: // each that a digest stands for has its own
 		return nil
 	case len(n.Fallback) > 0:
 		return n.Fallback

@@ -54,6 +54,7 @@ func (g *Guard) Tend(ctx context.Context) error {
 		}
 		return ctx.Err()
 	}))
+	note(g.tellTogether(ctx))
 	if _, err := g.Seal.Fold(ctx); err != nil {
 		note(err)
 	}
@@ -61,9 +62,32 @@ func (g *Guard) Tend(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
+// tellTogether makes and sends what is told together, which may have come to wait in
+// this very call; what is due before the next sweep has a message of its own.
+func (g *Guard) tellTogether(ctx context.Context) error {
+	var problems []error
+	err := g.Rec.Each(ctx, func(m journal.Mark) error {
+		if !alert.Gathers(m.Partition) {
+			return nil
+		}
+		left, next, err := g.Alerts.Dispatch(ctx, m.Partition)
+		if wait := next.Sub(g.Now()); err == nil && left > 0 && wait > 0 && wait <= SweepEvery {
+			err = g.send(ctx, message{Kind: kindTend, Partition: m.Partition}, wait)
+		}
+		problems = append(problems, err)
+		return ctx.Err()
+	})
+	return errors.Join(append(problems, err)...)
+}
+
 // left reports whether a partition has entries to be folded, people to be reminded,
 // unsent alerts or open sagas.
 func (g *Guard) left(ctx context.Context, partition string) (bool, error) {
+	if alert.Gathers(partition) {
+		if waits, err := alert.Waiting(ctx, g.State, partition); err != nil || waits {
+			return true, err
+		}
+	}
 	for _, prefix := range [...]string{"entry~", followPrefix} {
 		rows, err := g.State.Scan(ctx, partition, prefix, upper(prefix), 1)
 		if err != nil || len(rows) > 0 {

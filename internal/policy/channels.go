@@ -59,6 +59,7 @@ func readChannel(n node) Channel {
 		"to":        func(n node) { c.To = readAddresses(n) },
 		"secret":    secretHere, "token": secretHere, "password": secretHere, "key": secretHere, "apiKey": secretHere,
 		"secretValue": secretHere,
+		"group":       func(n node) { c.Group = readGroup(n) },
 		"recipe":      func(n node) { c.Hook.Recipe = n.text() },
 		"with":        func(n node) { c.Hook.With = readWith(n) },
 	}
@@ -129,6 +130,7 @@ func checkKind(n node, c Channel, found map[string]bool) {
 		n.problem("kind %q is unknown: want %s", clip(c.Kind), allKinds)
 	}
 	checkFields(n, c, found)
+	checkGroup(n, c)
 }
 
 func readRegion(n node) string {

@@ -56,10 +56,12 @@ func (r reader) mutes(n node) {
 func (r reader) noise(n node) {
 	n.fields(map[string]func(node){
 		"inhibit": func(n node) { r.policy.Noise.KeepAll = !n.boolean() },
+		"storm":   func(n node) { r.policy.Noise.Storm = readStorm(n) },
 	})
 }
 
 // Noise are the switches of what is built in against noise. Its zero value is all on.
 type Noise struct {
 	KeepAll bool // what follows from another incident that is open is told all the same
+	Storm   Storm
 }

@@ -95,7 +95,7 @@ func TestTheDocumentedExample(t *testing.T) {
 		{Name: "ops", Kind: "webhook", URL: "https://ops.example.com/hooks/cmk", SecretRef: "CMKGUARD_WEBHOOK_SECRET", Rate: Rate{Sends: 50, Per: 10 * time.Second}},
 		{Name: "bus", Kind: "eventgrid", URL: "https://cmk.westeurope-1.eventgrid.azure.net/api/events", Rate: Rate{Sends: 50, Per: 10 * time.Second}},
 		{Name: "pager", Kind: "pagerduty", Region: "eu", SecretRef: "CMKGUARD_PAGERDUTY_KEY", Rate: Rate{Sends: 120, Per: time.Minute}},
-		{Name: "chat", Kind: "slack", SecretRef: "CMKGUARD_SLACK_WEBHOOK", Rate: Rate{Sends: 10, Per: 10 * time.Second}},
+		{Name: "chat", Kind: "slack", SecretRef: "CMKGUARD_SLACK_WEBHOOK", Rate: Rate{Sends: 10, Per: 10 * time.Second}, Group: &Group{By: []string{"vault"}, Wait: 30 * time.Second, Interval: 5 * time.Minute}},
 		{Name: "team", Kind: "teams", SecretRef: "CMKGUARD_TEAMS_WORKFLOW", Rate: Rate{Sends: 30, Per: time.Minute}},
 		{
 			Name: "mail", Kind: "email", Server: "smtp.example.com:587", From: "cmkguard@example.com", To: []string{"oncall@example.com"},
@@ -118,6 +118,7 @@ func TestTheDocumentedExample(t *testing.T) {
 		},
 		{Match: AlertMatch{MinSeverity: risk.Info}, Channels: []string{"log", "bus"}},
 	}
+	want.Noise.Storm = Storm{More: 20, Within: 10 * time.Minute}
 	want.Mutes = []Mute{{
 		Window: Freeze{Name: "weekend-chat", Zone: berlin, Weekdays: []time.Weekday{time.Saturday, time.Sunday}, To: day},
 		Match:  AlertMatch{Severities: []risk.Severity{risk.Medium, risk.Low}}, Channels: []string{"chat"},

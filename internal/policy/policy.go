@@ -134,6 +134,7 @@ type Channel struct {
 	Hook      Webhook
 	From      string // of mails
 	To        []string
+	Group     *Group // nil: each alert is a message of its own
 	Line      int
 }
 

@@ -1,6 +1,8 @@
 package examples
 
 import (
+	"fmt"
+
 	"time"
 
 	"cmkguard/internal/alert"
@@ -52,43 +54,46 @@ func (s shop) cannotTell() alert.Alert {
 	return a
 }
 
-// gathered is one message about several problems.
-func (s shop) gathered(id, title, what string) alert.Alert {
-	return alert.Alert{
-		ID: "7f6f2a1e-2000-4c1d-9a57-0c5f0e8d9b11", DedupKey: "cmkguard/" + id, GroupKey: "kv-shop", Lifecycle: alert.Trigger, Severity: risk.Critical,
-		Title: title, What: what, Subject: "vault:" + vaultID, At: s.at, Since: s.at, Ref: id, Vault: "kv-shop",
-		Impact: []alert.Impact{cache("shop-cache", "team-shop"), cache("sessions-cache", "team-web")},
-		Breaks: "the worst of them: every key in the vault is out of reach, so the caches can go offline within about an hour",
+// gathered is one message about several problems, as internal/alert makes it.
+func (s shop) gathered(stream, title, what string, members ...alert.Member) alert.Alert {
+	a := alert.Alert{
+		ID: "a~7b6d9f0e2a5c4c1d9a570c5f0e8d9b11a2c4e6f8", DedupKey: "cmkguard/" + stream, GroupKey: "digest", Lifecycle: alert.Trigger, Severity: members[0].Severity,
+		Title: title, What: what, Subject: "scope:alerts", At: s.at, Since: s.at.Add(-hour / 120), Ref: stream, Vault: "kv-shop", Members: members,
+		Impact: []alert.Impact{
+			{Cluster: clusters + "shop-cache", Name: "shop-cache", Owner: "team-shop"}, {Cluster: clusters + "sessions-cache", Name: "sessions-cache", Owner: "team-web"},
+		},
+		Commands: []alert.Command{{Does: "judges the clusters that are hit now", Line: "cmkguard check " + clusters + "shop-cache " + clusters + "sessions-cache"}},
 	}
+	c, _ := risk.Find(members[0].Title[len(members[0].Title)-8 : len(members[0].Title)-1])
+	a.Breaks = "the worst of them: " + c.Breaks
+	return a
 }
 
-func member(check, subject string, severity risk.Severity, title string) alert.Member {
+// began is when the first of them came.
+func (s shop) began() string { return s.at.Add(-hour / 120).UTC().Format("2006-01-02 15:04 UTC") }
+
+func member(check, subject string, severity risk.Severity) alert.Member {
 	return alert.Member{
 		ID: "7f6f2a1e-" + check[4:] + "0-4c1d-9a57-0c5f0e8d9b11", DedupKey: "cmkguard/" + check + "/" + partitionOf(subject),
-		Lifecycle: alert.Trigger, Severity: severity, Title: title, Subject: subject,
+		Lifecycle: alert.Trigger, Severity: severity, Title: risk.Headline(check) + ": " + where(subject) + " (" + check + ")", Subject: subject,
 	}
 }
 
 func (s shop) digest() alert.Alert {
-	a := s.gathered("group/kv-shop", "3 problems of vault kv-shop, 1 critical", "Vault's firewall keeps the service out, and 2 more about the same vault")
-	a.Members = []alert.Member{
-		member("CMK-038", "vault:"+vaultID, risk.Critical, "Vault's firewall keeps the service out: kv-shop (CMK-038)"),
-		member("CMK-021", key(), risk.High, "Nothing rotates the key: kv-shop/redis-kek (CMK-021)"),
-		member("CMK-018", key(), risk.Medium, "Key version in use has no expiry date: kv-shop/redis-kek (CMK-018)"),
-	}
-	a.Commands = []alert.Command{{Does: "judges the clusters of the vault now", Line: "cmkguard check " + clusters + "shop-cache " + clusters + "sessions-cache"}}
-	return a
+	return s.gathered("group~6f0d1c3b9e5a47c2a1b84d7c93e2f650718c4b9d", "3 alerts about vault kv-shop: 1 high, 2 medium",
+		"what came about vault kv-shop since "+s.began()+", told together; each is recorded by itself",
+		member("CMK-021", key(), risk.High), member("CMK-018", key(), risk.Medium), member("CMK-040", "vault:"+vaultID, risk.Medium))
 }
 
 func (s shop) storm() alert.Alert {
-	a := s.gathered("storm/kv-shop", "A storm: 214 problems in 5 minutes, 38 critical", "214 problems opened in 5 minutes, most of them about vault kv-shop; each is recorded, and they are told together until it is calm")
-	a.MoreImpact, a.MoreMembers = 212, 212
-	a.Members = []alert.Member{
-		member("CMK-036", onCluster("shop-cache"), risk.Critical, "Vault is deleted: kv-shop (CMK-036)"),
-		member("CMK-036", onCluster("sessions-cache"), risk.Critical, "Vault is deleted: kv-shop (CMK-036)"),
+	var members []alert.Member
+	for n, cluster := range []string{"shop", "sessions", "cart", "search", "orders", "prices", "stock", "reviews"} {
+		m := member("CMK-050", onCluster(cluster+"-cache"), risk.Critical)
+		m.ID, m.DedupKey = fmt.Sprintf("7f6f2a1e-050%d", n)+m.ID[len("7f6f2a1e-0500"):], fmt.Sprintf("%s%d", m.DedupKey[:len(m.DedupKey)-1], n)
+		members = append(members, m)
 	}
-	a.Commands = []alert.Command{{Does: "judges everything now, the worst first", Line: "cmkguard check --fail-on critical"}}
-	return a
+	return s.gathered("storm~0c4f7a92d6b84e15a3c97e20f1d85b6432ae9071/critical", "A storm of critical alerts: 8 critical",
+		"more than 20 messages came within 10 minutes; since "+s.began()+" they are told together, until it is quiet for as long. By vault: kv-shop 8", members...)
 }
 
 func (s shop) unrecorded() alert.Alert {
