@@ -144,8 +144,8 @@ func (w *world) ended() bool {
 
 // tidy fails if anything was left on the agenda, in a queue or unmarked.
 func (w *world) tidy() error {
-	for _, p := range []string{"agenda", "signals"} {
-		rows, err := w.b.State.Scan(ctx, p, "", "", 10)
+	for p, from := range map[string]string{"agenda": "", "signals": "signal~"} { // of those, the marks
+		rows, err := w.b.State.Scan(ctx, p, from, "", 10)
 		if err != nil || len(rows) > 0 {
 			return fmt.Errorf("%d rows are left in %s: %v", len(rows), p, err)
 		}

@@ -25,7 +25,8 @@ const (
 	signalQueued = "queued"
 	signalDone   = "done"
 	signalRow    = "signal"
-	orphanShards = "signals"
+	orphanShards = "signals" // marks of signals that may not be queued, and the ages of the others
+	orphanPrefix = "signal~" // begins the marks: they are the names of the signals' partitions
 )
 
 // Take takes in what a trigger delivered: events of Key Vault and of
@@ -149,7 +150,7 @@ func (g *Guard) markSignal(ctx context.Context, partition, etag string, st store
 	if err != nil && !fault.Is(err, fault.Conflict) {
 		return err // the message is queued: the redelivery costs a duplicate
 	}
-	return g.dropMark(ctx, orphanShards, partition)
+	return g.noteAge(ctx, partition, st.Received)
 }
 
 func (g *Guard) dropMark(ctx context.Context, partition, key string) error {

@@ -37,7 +37,7 @@ const (
 // a call to the external watcher.
 func (g *Guard) Sweep(ctx context.Context) error {
 	began, load := g.Now(), self.Load{}
-	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx, &load), g.requeueSagas(ctx, &load), g.drainPoison(ctx), g.takeLetters(ctx), g.reconcile(ctx), g.watchSelf(ctx, load), g.closeDay(ctx), g.drillsDue(ctx), g.endSilences(ctx), g.Tend(ctx))
+	err := errors.Join(g.recordLate(ctx), g.requeueSignals(ctx, &load), g.requeueSagas(ctx, &load), g.drainPoison(ctx), g.takeLetters(ctx), g.reconcile(ctx), g.watchSelf(ctx, load), g.closeDay(ctx), g.forgetSignals(ctx), g.drillsDue(ctx), g.endSilences(ctx), g.Tend(ctx))
 	err = errors.Join(err, g.beat(ctx, began, err))
 	g.ping(ctx, err)
 	if g.Refresh != nil { // whatever went wrong: what is open must not look mended elsewhere
@@ -51,7 +51,7 @@ func (g *Guard) Sweep(ctx context.Context) error {
 }
 
 func (g *Guard) requeueSignals(ctx context.Context, load *self.Load) error {
-	return g.each(ctx, orphanShards, "", func(m store.Row) (bool, error) {
+	return g.each(ctx, orphanShards, orphanPrefix, func(m store.Row) (bool, error) {
 		row, ok, err := g.get(ctx, m.Key, signalRow)
 		if err != nil {
 			return false, err
@@ -60,13 +60,14 @@ func (g *Guard) requeueSignals(ctx context.Context, load *self.Load) error {
 		if ok && json.Unmarshal(row.Value, &st) == nil && g.Now().Sub(st.Received) < orphanGrace {
 			return true, nil // its intake may be under way
 		}
-		if ok {
-			load.Orphans++
-			if err := g.send(ctx, signalMessage(m.Key, st.Signal), 0); err != nil {
-				return false, err
-			}
+		if !ok {
+			return true, g.dropMark(ctx, orphanShards, m.Key)
 		}
-		return true, g.dropMark(ctx, orphanShards, m.Key)
+		load.Orphans++
+		if err := g.send(ctx, signalMessage(m.Key, st.Signal), 0); err != nil {
+			return false, err
+		}
+		return true, g.noteAge(ctx, m.Key, st.Received)
 	})
 }
 
