@@ -38,8 +38,10 @@ type picture struct {
 	pointedBack map[string]string
 	newer       map[string]store.Op
 	holds       map[string]holdChange
-	muffled     string // the subscription of which it could not be told whether its events reach us
-	lost        string // what the inventory knows of a role assignment that went
+	rival       *wiring.Rival // another installation's remediator, which the claim says did it
+	meant       bool          // the policy names that one
+	muffled     string        // the subscription of which it could not be told whether its events reach us
+	lost        string        // what the inventory knows of a role assignment that went
 	// parts are the keys that the signal is split into: more than one
 	// invocation can look at within its deadline. Nothing else is read then.
 	parts []azureid.Key
@@ -103,6 +105,9 @@ func (g *Guard) complete(ctx context.Context, run Survey, p *picture) error {
 		return err
 	}
 	if err := g.addPointedBack(ctx, p); err != nil {
+		return err
+	}
+	if err := g.addRival(ctx, p); err != nil {
 		return err
 	}
 	g.addUses(ctx, p)

@@ -42,8 +42,15 @@ func claimsOf(p *picture) []string {
 	if p.signal.Claim != nil {
 		out = append(out, clip(p.signal.Claim.String(), 600))
 	}
-	if p.lost != "" {
-		out = append(out, p.lost)
+	return append(out, notesOf(p)...)
+}
+
+// notesOf are what we know ourselves about what a claim says.
+func notesOf(p *picture) (out []string) {
+	for _, s := range []string{p.lost, rivalText(p)} {
+		if s != "" {
+			out = append(out, s)
+		}
 	}
 	return out
 }
@@ -62,6 +69,9 @@ type telling struct {
 func (g *Guard) claimAlert(p *picture) (alert.Alert, bool) {
 	s := p.signal
 	t, ok := tellingOf(p)
+	if !ok {
+		t, ok = tellingOfRival(p)
+	}
 	if !ok || s.Claim == nil {
 		return alert.Alert{}, false
 	}
@@ -79,9 +89,7 @@ func (g *Guard) claimAlert(p *picture) (alert.Alert, bool) {
 		}
 	}
 	a.Vault, a.Actor, a.Commands = strings.ToLower(s.Key.VaultName()), actorOf(p), impactCommand(s)
-	if p.lost != "" {
-		a.Evidence = []string{p.lost}
-	}
+	a.Evidence = notesOf(p)
 	return a, true
 }
 

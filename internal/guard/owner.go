@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"cmkguard/internal/plan"
-	"cmkguard/internal/policy"
 	"cmkguard/internal/risk"
 	"cmkguard/internal/self"
 	"cmkguard/internal/wiring"
@@ -22,24 +21,21 @@ func (g *Guard) judgeOwner(p *picture, w wiring.Wiring) {
 	if us == "" || !g.Watch.Beats {
 		return
 	}
-	c := w.Cluster.Value
-	owns, _ := g.Policy.Owns(policy.Target{
-		Subscription: w.ID.Subscription(), ResourceGroup: w.ID.ResourceGroup(), Cluster: w.ID.String(), ClusterName: c.Name, Key: w.Key(), Tags: c.Tags,
-	})
-	p.add(self.JudgeOwner(w, us, owns, plan.Owners(w)))
+	p.add(self.JudgeOwner(w, us, g.owns(w), plan.Owners(w)))
 }
 
-// judgeRivals judges who else may act in the watched scope.
-func (g *Guard) judgeRivals(ctx context.Context, run Survey) risk.Verdict {
+// judgeRivals judges who else may act in the watched scope, and keeps who that is.
+func (g *Guard) judgeRivals(ctx context.Context, run Survey) (risk.Verdict, error) {
 	if g.Policy.Owner.Installation == "" {
-		return self.JudgeRivals(wiring.Fact[[]wiring.Rival]{}, nil, "no owner is declared", g.Now())
+		return self.JudgeRivals(wiring.Fact[[]wiring.Rival]{}, nil, "no owner is declared", g.Now()), nil
 	}
 	who := ""
 	if g.CanWrite { // without a remediator of ours every one is another's
 		var err error
 		if who, err = g.Watch.Remediator.Principal(ctx); err != nil {
-			return self.JudgeRivals(wiring.Failed[[]wiring.Rival]("token of the remediator", g.Now(), err.Error()), nil, "", g.Now())
+			return self.JudgeRivals(wiring.Failed[[]wiring.Rival]("token of the remediator", g.Now(), err.Error()), nil, "", g.Now()), nil
 		}
 	}
-	return self.JudgeRivals(run.Rivals(ctx, remediatorRole, who), g.Policy.Owner.Others, "", g.Now())
+	f := run.Rivals(ctx, remediatorRole, who)
+	return self.JudgeRivals(f, g.Policy.Owner.Others, "", g.Now()), g.noteRivals(ctx, f)
 }

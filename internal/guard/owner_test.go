@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -140,4 +141,94 @@ func TestAnotherRemediatorIsAnIncident(t *testing.T) {
 	w.sim.Assign(groupOnly, ourRole, theirs)
 	w.hours(1)
 	w.want("nothing is declared", "SELF-009", 1, 1)
+}
+
+// writtenBy is the event of a cluster that somebody wrote.
+func (w *world) writtenBy(who string) json.RawMessage {
+	var e map[string]any
+	must(w.t, json.Unmarshal(w.sim.ResourceDeleted("Microsoft.Cache/redisEnterprise/write", w.cluster.String()), &e))
+	e["eventType"] = "Microsoft.Resources.ResourceWriteSuccess"
+	e["data"].(map[string]any)["claims"] = map[string]any{"http://schemas.microsoft.com/identity/claims/objectidentifier": strings.ToUpper(who)}
+	raw, err := json.Marshal(e)
+	must(w.t, err)
+	return raw
+}
+
+// A write that an event says another installation's remediator did to what is ours is
+// told, and says that it is a claim; it moves nothing. Ours, anybody else's, that of one
+// whom the policy names, and what is not ours to act on is not.
+func TestAnotherInstallationsActIsTold(t *testing.T) {
+	t.Parallel()
+	const stranger = "77777777-7777-7777-7777-777777777777"
+	const title = "Another CMK Guard acted on what is ours: "
+	for name, c := range map[string]struct {
+		by    string
+		owner policy.Owner
+		told  bool
+	}{
+		"another's":                {theirs, policy.Owner{Installation: "weu"}, true},
+		"ours":                     {ours, policy.Owner{Installation: "weu"}, false},
+		"somebody's":               {stranger, policy.Owner{Installation: "weu"}, false},
+		"named in the policy":      {theirs, policy.Owner{Installation: "weu", Others: []string{strings.ToUpper(theirs)}}, false},
+		"what is not ours":         {theirs, policy.Owner{Installation: "weu", Subscriptions: []string{"22222222-2222-2222-2222-222222222222"}}, false},
+		"where nobody is declared": {theirs, policy.Owner{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := owned(t, policy.Owner{Installation: "weu"})
+			w.g.Policy.Remedies, w.g.Reconcile = nil, time.Hour
+			w.sim.AddRole(azuresim.RoleDefinition{ID: ourRole, Name: "CMK Guard Remediator (abc)", Actions: []string{"Microsoft.Cache/redisEnterprise/write"}})
+			w.sim.Assign(groupOnly, ourRole, ours)
+			w.sim.Assign(groupOnly, ourRole, theirs)
+			w.take(w.writtenBy(c.by))
+			w.run(1)
+			if w.told.has("", title) {
+				t.Fatal("told before anybody could know who that is")
+			}
+			w.hours(1)
+			w.g.Policy.Owner = c.owner
+			w.take(w.sim.ResourceDeleted("Microsoft.Cache/redisEnterprise/databases/write", w.cluster.String()+"/databases/default"))
+			first := w.writtenBy(c.by)
+			w.sim.Clock().Advance(time.Minute)
+			w.take(first)
+			w.run(1)
+			if got := w.told.has("", title+"cache-a"); got != c.told {
+				t.Fatalf("told: %t", got)
+			}
+			if w.told.has("", title) && !w.told.has("", "(claimed by ") {
+				t.Fatal("it is not said to be a claim")
+			}
+			if n := w.told.opened("SELF-009"); w.writes() != 0 || c.told && n != 1 {
+				t.Fatalf("%d writes, SELF-009 told %d times", w.writes(), n)
+			}
+		})
+	}
+}
+
+// A look that another signal led to has not told who did it.
+func TestAnActIsToldThoughALookAnsweredIt(t *testing.T) {
+	t.Parallel()
+	w := owned(t, policy.Owner{Installation: "weu"})
+	w.g.Policy.Remedies, w.g.Reconcile = nil, time.Hour
+	w.sim.AddRole(azuresim.RoleDefinition{ID: ourRole, Name: "CMK Guard Remediator (abc)", Actions: []string{"Microsoft.Cache/redisEnterprise/write"}})
+	w.sim.Assign(groupOnly, ourRole, theirs)
+	w.hours(1)
+	w.take(w.writtenBy(theirs)) // waits in the queue
+	ms, err := w.b.Queue.Take(ctx, guard.WorkQueue, 16, time.Minute)
+	must(t, err)
+	w.sim.Clock().Advance(10 * time.Second)
+	w.take(w.sim.ResourceDeleted("Microsoft.Cache/redisEnterprise/write", w.cluster.String()))
+	w.work()
+	w.sim.Clock().Advance(10 * time.Second)
+	for _, m := range ms {
+		must(t, w.g.Work(ctx, m.Body))
+	}
+	must(t, w.g.Tend(ctx))
+	if !w.told.has("", "Another CMK Guard acted on what is ours") {
+		t.Fatal("it was answered by a look that knew nothing of it")
+	}
+	a := w.told.titled(t, "Another CMK Guard acted")
+	if len(a.Evidence) != 1 || !strings.Contains(a.Evidence[0], `holds "CMK Guard Remediator (abc)" at `) || a.Lifecycle != "notice" {
+		t.Fatalf("%s %v", a.Lifecycle, a.Evidence)
+	}
 }

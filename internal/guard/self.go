@@ -142,7 +142,11 @@ func (g *Guard) watchAround(ctx context.Context, run Survey) error {
 		verdicts = append(verdicts, self.JudgeDeadLetters(g.countDeadLetters(ctx), g.Policy.Limits.DeadLetters))
 	}
 	if g.Watch.Remediator != nil {
-		verdicts = append(verdicts, g.judgeHands(ctx, run), g.judgeRivals(ctx, run))
+		rivals, err := g.judgeRivals(ctx, run)
+		if err != nil {
+			return err
+		}
+		verdicts = append(verdicts, g.judgeHands(ctx, run), rivals)
 	}
 	_, err = g.applySelf(ctx, verdicts...)
 	return errors.Join(err, g.rightsDue(ctx))

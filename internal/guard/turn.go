@@ -56,7 +56,7 @@ func (g *Guard) inTurn(ctx context.Context, s event.Signal, received time.Time, 
 	}
 	now := g.Now().UTC()
 	switch {
-	case t.Looked.After(received.Add(skew)) && !tells(s): // what a claim tells, another's look has not told
+	case t.Looked.After(received.Add(skew)) && !tells(s) && !g.byRival(ctx, s): // what a claim tells, another's look has not told
 		return nil, t.Looked, nil
 	case now.Before(t.Until), now.Sub(t.Looked) < skew: // looked just now, perhaps too early for this signal
 		return nil, covered, errTaken{s.Subject.ID}
