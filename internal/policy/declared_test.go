@@ -58,3 +58,18 @@ func TestResourceEventsAreDeclared(t *testing.T) {
 		}
 	}
 }
+
+// Vaults' ears are watched and the subscriptions' are not: that is said.
+func TestEarsThatNobodyWatches(t *testing.T) {
+	t.Parallel()
+	const to = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/x/functions/"
+	const vaults = "version: 1\neventSubscription: {topic: \"t-{vault}\", name: a, function: " + to + "keyvaultevents}\n"
+	if got := parse(t, vaults).Warnings(); len(got) != 1 || !strings.HasPrefix(got[0], "policy.yaml:2: eventSubscription ") || !strings.Contains(got[0], "SELF-001") {
+		t.Errorf("%q", got)
+	}
+	for _, text := range []string{"version: 1\n", vaults + "resourceEvents: {function: " + to + "resourceevents}\n"} {
+		if got := parse(t, text).Warnings(); len(got) != 0 {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}

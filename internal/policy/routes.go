@@ -68,8 +68,17 @@ func (p *Policy) Everybody() []string {
 func (p *Policy) Where(line int) string { return p.where(line) }
 
 // Warnings are what is allowed and probably not meant: severities that no route
-// takes, and severe alerts that nobody would read.
+// takes, severe alerts that nobody would read, and ears that nobody watches.
 func (p *Policy) Warnings() []string {
+	out := p.unrouted()
+	if p.Declared.Events.Set() && !p.Declared.Resources.Set() {
+		out = append(out, p.where(p.lines["eventSubscription"])+": eventSubscription says where vaults' events lead, and nothing says where those of whole subscriptions do: "+
+			"nobody is told when they stop (SELF-001); set resourceEvents, unless you have none")
+	}
+	return out
+}
+
+func (p *Policy) unrouted() []string {
 	var out []string
 	for _, sev := range [...]risk.Severity{risk.Critical, risk.High, risk.Medium, risk.Low, risk.Info} {
 		severe := sev.Rank() >= risk.High.Rank()
