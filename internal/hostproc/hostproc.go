@@ -136,18 +136,23 @@ func (c *Child) Command(ctx context.Context, args ...string) (string, error) {
 	return string(out), err
 }
 
-var errTime = errors.New("it did not come to pass in 30 seconds")
+var errTime = errors.New("it did not come to pass in time")
 
 // Until asks every 20 ms, for 30 seconds at most.
 func Until(ctx context.Context, what string, ask func() (bool, error)) error {
-	end := time.Now().Add(30 * time.Second)
+	return Within(ctx, 30*time.Second, what, ask)
+}
+
+// Within asks every 20 ms, for as long as it may take at most.
+func Within(ctx context.Context, most time.Duration, what string, ask func() (bool, error)) error {
+	end := time.Now().Add(most)
 	for {
 		ok, err := ask()
 		if ok || err != nil {
 			return err
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%s: %w", what, errTime)
+			return fmt.Errorf("%s: %w (%s)", what, errTime, most)
 		}
 		select {
 		case <-ctx.Done():
