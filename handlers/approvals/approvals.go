@@ -1,4 +1,5 @@
-// Package approvals is the page and the decision on held plans. A GET shows and
+// Package approvals is the page and the decision on held plans, and the page of an
+// incident, where people say that they work on it or silence it. A GET shows and
 // never acts, because mail and chat scanners follow links; a POST decides. Who
 // asks is proved by an Entra access token that is checked by ourselves, never by a
 // function key.
@@ -10,6 +11,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -81,8 +83,9 @@ func answer(ctx context.Context, d Desk, w Watch, req funchost.Request) funchost
 	if id == "" {
 		return problem(http.StatusNotFound, "name a plan, as the alert's link does: /api/approvals/PLAN")
 	}
-	if check, partition, ok := incidentOf(id); ok {
-		return incidentAnswer(ctx, w, req, visit{who: who, mark: mark, cookie: cookie, check: check, partition: partition})
+	if v, ok := visitOf(id); ok {
+		v.who, v.mark, v.cookie = who, mark, cookie
+		return incidentAnswer(ctx, w, req, v)
 	}
 	if req.Method == http.MethodPost {
 		return decide(ctx, d, req, id, who, mark, cookie)
@@ -130,8 +133,9 @@ func tokenOf(req funchost.Request) (token string, cookie bool) {
 	return t, t != ""
 }
 
-// asked is what a post says.
-type asked struct{ Decision, Reason, Mark string }
+// asked is what a post says. Scope and For are of a silence that is asked for, Silence
+// names one that is to end.
+type asked struct{ Decision, Reason, Mark, Scope, For, Silence string }
 
 // read reads the post of a form or of a program; refusal is its answer otherwise.
 func read(req funchost.Request) (a asked, refusal *funchost.Response) {
@@ -141,9 +145,12 @@ func read(req funchost.Request) (a asked, refusal *funchost.Response) {
 		if err != nil {
 			return a, no("the form could not be read")
 		}
-		a = asked{form.Get("decision"), form.Get("reason"), form.Get("mark")}
+		a = asked{form.Get("decision"), form.Get("reason"), form.Get("mark"), form.Get("scope"), form.Get("for"), form.Get("silence")}
 	} else if err := json.Unmarshal([]byte(req.Body), &a); err != nil {
-		return a, no(`want {"decision": "approve", "deny", "undo" or, of an incident, "acknowledge", "reason": TEXT}`)
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+			return a, no(strings.ToLower(wrong.Field) + ": want a text")
+		}
+		return a, no(`want {"decision": "approve", "deny", "undo" or, of an incident, "acknowledge", "silence" or "unsilence", "reason": TEXT}`)
 	}
 	if strings.TrimSpace(a.Reason) == "" {
 		return a, no("reason: want a text, for the record")

@@ -183,7 +183,8 @@ func listSilences(ctx context.Context, out io.Writer, st *opened, all []hold.Sil
 }
 
 func silenceExpireCommand(p Process) *cobra.Command {
-	return &cobra.Command{
+	var reason string
+	cmd := &cobra.Command{
 		Use:   "expire ID",
 		Short: "End a silence now; what is still wrong is told",
 		Args:  cobra.ExactArgs(1),
@@ -197,7 +198,7 @@ func silenceExpireCommand(p Process) *cobra.Command {
 			if err != nil {
 				return exitError{exitFailed, err}
 			}
-			got, err := w.guard.Unsilence(cmd.Context(), args[0], by)
+			got, err := w.guard.Unsilence(cmd.Context(), args[0], by, reason)
 			if err != nil {
 				return exitError{exitFailed, err}
 			}
@@ -205,4 +206,6 @@ func silenceExpireCommand(p Process) *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	return cmd
 }

@@ -21,15 +21,10 @@ import (
 // or acknowledged already.
 func (g *Guard) Acknowledge(ctx context.Context, partition, check, by, reason string) (incident.Incident, error) {
 	const op = "guard.Acknowledge"
-	row, ok, err := g.get(ctx, partition, incident.RowKey(check))
-	var i incident.Incident
+	i, etag, err := g.incidentAt(ctx, partition, check)
 	switch {
 	case err != nil:
 		return i, err
-	case !ok:
-		return i, fault.New(fault.Invalid, op, "there is no incident %s/%s", check, partition)
-	case json.Unmarshal(row.Value, &i) != nil:
-		return i, fault.New(fault.Invalid, op, "incident %s/%s cannot be read", check, partition)
 	case i.State != incident.Open:
 		return i, fault.New(fault.Invalid, op, "incident %s/%s is not open: it is %s since %s", check, partition, i.State, i.Changed.Format(time.RFC3339))
 	case i.Acked != nil:
@@ -42,7 +37,7 @@ func (g *Guard) Acknowledge(ctx context.Context, partition, check, by, reason st
 		return i, err
 	}
 	ops, _ := g.outboxOf(a, i.Told)
-	ops = append(ops, putOp(incident.RowKey(check), encode(i), row.ETag))
+	ops = append(ops, putOp(incident.RowKey(check), encode(i), etag))
 	if frow, ok, err := g.get(ctx, partition, followRow(check)); err != nil {
 		return i, err
 	} else if ok {
@@ -58,22 +53,51 @@ func (g *Guard) Acknowledge(ctx context.Context, partition, check, by, reason st
 	return i, g.send(ctx, message{Kind: kindTend, Partition: partition}, 0)
 }
 
-// ackAlert is the last alert that was made of the incident, as acknowledged; of one
-// whose alerts are gone, what the incident itself knows.
+// incidentAt reads an incident. One that is not there, or cannot be read, is Invalid.
+func (g *Guard) incidentAt(ctx context.Context, partition, check string) (i incident.Incident, etag string, err error) {
+	const op = "guard.Incident"
+	row, ok, err := g.get(ctx, partition, incident.RowKey(check))
+	if err != nil {
+		return i, "", err
+	}
+	name := clip(check+"/"+partition, 200)
+	if !ok {
+		return i, "", fault.New(fault.Invalid, op, "there is no incident %s: want the name that its alerts show", name)
+	}
+	if err := json.Unmarshal(row.Value, &i); err != nil {
+		return i, "", fault.New(fault.Invalid, op, "incident %s cannot be read: %w", name, err)
+	}
+	return i, row.ETag, nil
+}
+
+// ackAlert is the last alert of the incident, as acknowledged.
 func (g *Guard) ackAlert(ctx context.Context, partition string, i incident.Incident) (alert.Alert, error) {
+	a, err := g.lastAlert(ctx, partition, i)
+	if err != nil {
+		return a, err
+	}
+	a.ID, a.At, a.Lifecycle, a.Event, a.Notes = g.NewID(), i.Acked.At, alert.Acknowledge, "", nil
+	a.Title = "Acknowledged: " + strings.TrimPrefix(a.Title, stillPrefix)
+	a.Done = append([]string{fmt.Sprintf("acknowledged by %s: %s", i.Acked.By, i.Acked.Reason)}, a.Done...)
+	return a, nil
+}
+
+// lastAlert is the last alert that was made of the incident, but for acknowledgements;
+// of one whose alerts are gone, what the incident itself knows.
+func (g *Guard) lastAlert(ctx context.Context, partition string, i incident.Incident) (alert.Alert, error) {
 	ns, err := alert.Outbox(ctx, g.State, partition)
 	if err != nil {
 		return alert.Alert{}, asRecordError(err)
 	}
 	v := i.Verdict
-	a := alert.Alert{DedupKey: i.DedupKey(), GroupKey: partition, Severity: v.Severity, Check: v.Check, Subject: v.Subject.String(), Since: i.Opened, What: v.Why, Title: v.Title}
+	a := alert.Alert{
+		DedupKey: i.DedupKey(), GroupKey: partition, Severity: v.Severity, Check: v.Check, Subject: v.Subject.String(), Since: i.Opened, What: v.Why, Title: v.Title,
+		Vault: vaultOfSubject(i.Subject),
+	}
 	for _, n := range ns {
 		if n.Alert.DedupKey == i.DedupKey() && n.Alert.Lifecycle != alert.Acknowledge {
 			a = n.Alert
 		}
 	}
-	a.ID, a.At, a.Lifecycle, a.Event, a.Notes = g.NewID(), i.Acked.At, alert.Acknowledge, "", nil
-	a.Title = "Acknowledged: " + strings.TrimPrefix(a.Title, stillPrefix)
-	a.Done = append([]string{fmt.Sprintf("acknowledged by %s: %s", i.Acked.By, i.Acked.Reason)}, a.Done...)
 	return a, nil
 }

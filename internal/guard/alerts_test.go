@@ -204,7 +204,7 @@ func TestASilenceIsKeptToldAndRecorded(t *testing.T) {
 			t.Errorf("the journal does not say %q", text)
 		}
 	}
-	if _, err := w.g.Unsilence(ctx, s.ID, "ops"); !fault.Is(err, fault.Invalid) {
+	if _, err := w.g.Unsilence(ctx, s.ID, "ops", ""); !fault.Is(err, fault.Invalid) {
 		t.Errorf("one that is over was ended: %v", err)
 	}
 }
@@ -229,7 +229,7 @@ func TestWhatHealsWithinASilenceIsTheRecordsOnly(t *testing.T) {
 	if got := told.lives("chat", "CMK-050"); len(got) != 0 || !slices.Equal(w.states(cluster, "chat", "CMK-050"), []alert.NotificationState{alert.Dropped, alert.Dropped}) {
 		t.Fatalf("told %v, %v", got, w.states(cluster, "chat", "CMK-050"))
 	}
-	if _, err := w.g.Unsilence(ctx, s.ID, "ops"); err != nil {
+	if _, err := w.g.Unsilence(ctx, s.ID, "ops", ""); err != nil {
 		t.Fatal(err)
 	}
 	must(t, w.g.Sweep(ctx))

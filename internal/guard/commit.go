@@ -119,7 +119,7 @@ func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, 
 			a.Title = "Clear again: " + v.Title + ": " + whereOf(p, v) + " (" + v.Check + ")"
 		}
 		a.Next = append(a.Next, d.next...)
-		a.Commands, a.Links = append(d.commands, a.Commands...), append(append(a.Links, d.links...), g.incidentLink(a)...)
+		a.Commands, a.Links = append(d.commands, a.Commands...), append(append(a.Links, d.links...), g.incidentLinks(a)...)
 		a.DryRun = d.dryRun && next.State == incident.Open
 		afresh := change == incident.Opened || prev != nil && next.Verdict.Severity.Rank() > prev.Verdict.Severity.Rank()
 		if err := g.tellOf(ctx, partition, &next, a, afresh, b); err != nil {

@@ -49,8 +49,13 @@ func upstreamOf(p *picture, subject event.Subject) []string {
 // Silence stores a silence and records it. by is who asks, as far as that is proved.
 // Errors are Invalid for one that Check refuses.
 func (g *Guard) Silence(ctx context.Context, s hold.Silence, by string) (hold.Silence, error) {
+	s.ID = "s-" + canonical.Hash([]byte(g.NewID()))[:8]
+	return g.addSilence(ctx, s, by)
+}
+
+func (g *Guard) addSilence(ctx context.Context, s hold.Silence, by string) (hold.Silence, error) {
 	now := g.Now().UTC()
-	s.Schema, s.ID, s.By, s.Created, s.Until = 1, "s-"+canonical.Hash([]byte(g.NewID()))[:8], by, now, s.Until.UTC()
+	s.Schema, s.By, s.Created, s.Until = 1, by, now, s.Until.UTC()
 	s.Owner, s.Reason = alert.Clean(s.Owner, 100), alert.Clean(s.Reason, 300)
 	if err := s.Check(now); err != nil {
 		return s, err
@@ -59,8 +64,8 @@ func (g *Guard) Silence(ctx context.Context, s hold.Silence, by string) (hold.Si
 	return s, g.commit(ctx, hold.Partition, []journal.Entry{silenceEntry(s, text)}, s.Put())
 }
 
-// Unsilence ends a silence now; the next sweep tells of it.
-func (g *Guard) Unsilence(ctx context.Context, id, by string) (hold.Silence, error) {
+// Unsilence ends a silence now, with a reason or none; the next sweep tells of it.
+func (g *Guard) Unsilence(ctx context.Context, id, by, reason string) (hold.Silence, error) {
 	all, err := hold.Silences(ctx, g.State)
 	if err != nil {
 		return hold.Silence{}, asRecordError(err)
@@ -71,7 +76,11 @@ func (g *Guard) Unsilence(ctx context.Context, id, by string) (hold.Silence, err
 			continue
 		}
 		s.Until = now
-		return s, g.commit(ctx, hold.Partition, []journal.Entry{silenceEntry(s, fmt.Sprintf("%s ended by %s", s, by))}, s.Put())
+		text := fmt.Sprintf("%s ended by %s", s, by)
+		if reason = alert.Clean(reason, 300); reason != "" {
+			text += ": " + reason
+		}
+		return s, g.commit(ctx, hold.Partition, []journal.Entry{silenceEntry(s, text)}, s.Put())
 	}
 	return hold.Silence{}, fault.New(fault.Invalid, "guard.Unsilence", "there is no silence %q: cmkguard silence list shows them", clip(id, 50))
 }
@@ -115,7 +124,7 @@ func (g *Guard) endSilences(ctx context.Context) error {
 
 func (g *Guard) silenceAlert(s hold.Silence, hid hold.Hidden) alert.Alert {
 	a := alert.Alert{
-		ID: store.Name("a", "silence|"+s.ID), DedupKey: alert.KeyPrefix + "silence/" + s.ID, GroupKey: "self", Lifecycle: alert.Notice, Severity: risk.Low,
+		ID: store.Name("a", "silence|"+s.ID+"|"+s.Created.Format(time.RFC3339Nano)), DedupKey: alert.KeyPrefix + "silence/" + s.ID, GroupKey: "self", Lifecycle: alert.Notice, Severity: risk.Low,
 		Title: "A silence is over: " + s.ID + " of " + s.Owner, Subject: "scope:alerts", Since: s.Created, Ref: s.ID,
 		What: fmt.Sprintf("%s, added by %s, kept nothing back", s, s.By),
 	}

@@ -67,7 +67,7 @@ func TestWhatAnAlertSaysAboutARevocation(t *testing.T) {
 			if a.Title != want.title || !strings.Contains(all, want.looks) || !strings.Contains(all, want.mends) || !strings.Contains(all, "cmkguard approve ") {
 				t.Errorf("%q\n%s", a.Title, all)
 			}
-			if a.Runbook != "https://wiki.example.com/cmk#"+strings.ToLower(want.check) || len(a.Links) != 2 || a.Links[1].Label != "acknowledge" || !strings.HasPrefix(a.Links[0].URL, "https://cmk.example.com/api/approvals/") {
+			if a.Runbook != "https://wiki.example.com/cmk#"+strings.ToLower(want.check) || len(a.Links) != 3 || a.Links[1].Label != "acknowledge" || a.Links[2].Label != "silence" || !strings.HasPrefix(a.Links[0].URL, "https://cmk.example.com/api/approvals/") {
 				t.Errorf("runbook %s, links %v", a.Runbook, a.Links)
 			}
 			if (a.By != nil) != (a.ByMeans != "") || a.DryRun {

@@ -19,10 +19,12 @@ import (
 // Partition holds the silences.
 const Partition = "silences"
 
+// Longest is how long a silence lasts at most.
+const Longest = 30 * 24 * time.Hour
+
 const (
 	silencePrefix = "silence~"
 	hidPrefix     = "hid~"
-	longest       = 30 * 24 * time.Hour
 	shownHidden   = 20 // titles that a silence keeps of what it hid
 	keptIDs       = 64
 	tries         = 10
@@ -53,7 +55,6 @@ func (s Silence) Check(now time.Time) error {
 	bad := func(format string, args ...any) error {
 		return fault.New(fault.Invalid, "hold.Silence", format, args...)
 	}
-	named := slices.ContainsFunc(slices.Concat(s.Match.Vaults, s.Match.Subjects), func(p string) bool { return !strings.Contains(p, "*") })
 	switch {
 	case strings.TrimSpace(s.Owner) == "":
 		return bad("it has no owner: want who answers for it")
@@ -63,9 +64,9 @@ func (s Silence) Check(now time.Time) error {
 		return bad("it matches every alert: want at least one of severity, family, check, subscription, tag, vault, subject, lifecycle")
 	case !s.Until.After(now):
 		return bad("it ends at %s, which is past", s.Until.UTC().Format(time.RFC3339))
-	case s.Until.Sub(now) > longest:
+	case s.Until.Sub(now) > Longest:
 		return bad("it ends in more than 30 days: want sooner; what is known for longer is an exemption of the policy")
-	case !named && (s.Match.MinSeverity == risk.Critical || slices.Contains(s.Match.Severities, risk.Critical)):
+	case !whole(s.Match) && (s.Match.MinSeverity == risk.Critical || slices.Contains(s.Match.Severities, risk.Critical)):
 		return bad("critical alerts are silenced for a subject or a vault that is named whole, without *: want --subject or --vault")
 	}
 	return nil
@@ -97,6 +98,12 @@ func Silences(ctx context.Context, state store.State) ([]Silence, error) {
 		}
 		from = rows[len(rows)-1].Key + "-"
 	}
+}
+
+// Instead returns the silence to be put in the place of one that was read.
+func (s Silence) Instead(of Silence) Silence {
+	s.etag = of.etag
+	return s
 }
 
 // Put is the operation that stores it, in the place of the one that was read.
