@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"cmkguard/internal/alert/alerttest"
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/azuresim"
 	"cmkguard/internal/localhost"
@@ -277,12 +278,15 @@ func TestThePageShowsAndThePostDecides(t *testing.T) {
 
 // TestTheIncidentsPageShowsAndThePostAcknowledges: the link of an alert leads to it; a
 // GET never acts, a browser's post needs the page's mark, and only people with the
-// role are taken for somebody.
+// role are taken for somebody. A receiver that keeps incidents is told at once; a console
+// keeps none.
 func TestTheIncidentsPageShowsAndThePostAcknowledges(t *testing.T) {
 	t.Parallel()
 	sim, key, env, _ := keyed(t)
 	sim.ChangeVersion(key, func(v *azuresim.Version) { v.Expires = nil })
-	env = append(env, "CMKGUARD_APPROVAL_TENANT="+directory, "CMKGUARD_APPROVAL_AUDIENCE="+approvers, "CMKGUARD_PUBLIC_URL=https://app.example.com")
+	keeper := alerttest.Listen(t, alerttest.JSM("k"), alerttest.Right)
+	pol := write(t, "policy.yaml", "version: 1\nchannels:\n  - {name: log, kind: console}\n  - {name: ops, kind: webhook, recipe: jsm, url: \""+keeper.URL+"\", secretRef: KEY}\n")
+	env = append(env, "CMKGUARD_POLICY="+pol, "KEY=k", "CMKGUARD_APPROVAL_TENANT="+directory, "CMKGUARD_APPROVAL_AUDIENCE="+approvers, "CMKGUARD_PUBLIC_URL=https://app.example.com")
 	base, out, _ := serve(t, env)
 	sim.DeleteKey(key)
 	post(t, base, sim.AccessPolicyChanged(key.Host, "e1"))
@@ -321,6 +325,14 @@ func TestTheIncidentsPageShowsAndThePostAcknowledges(t *testing.T) {
 	}
 	if done := ask(t, base, "POST", id, good, who, form, browser); done.Status != "200" || !strings.Contains(done.Body, "is worked on") || !strings.Contains(done.Body, "asking the owner") {
 		t.Fatalf("%+v", done)
+	}
+	eventually(t, out, "the receiver that keeps incidents to be told", func() bool { // by the work item of the post: no clock moves
+		return slices.ContainsFunc(keeper.Calls(), func(c alerttest.Call) bool {
+			return c.Taken && strings.HasPrefix(c.Path, "/v2/alerts/cmkguard%2FCMK-010%2F") && strings.Contains(c.Path, "/acknowledge?") && strings.Contains(string(c.Body), "asking the owner")
+		})
+	})
+	if strings.Contains(out.String(), "Acknowledged:") {
+		t.Error("the console was told, which keeps no incident")
 	}
 	if again := ask(t, base, "POST", id, good, who, form); again.Status != "409" || !strings.Contains(again.Body, "already") {
 		t.Errorf("%+v", again)

@@ -35,6 +35,16 @@ func keeps(kind string) bool {
 // Keeps reports whether the receiver keeps incidents by their key.
 func (c Channel) Keeps() bool { return keeps(c.Kind) }
 
+// HearsAcks reports whether the receiver is to hear that somebody works on an incident:
+// it keeps incidents, or is a webhook that has a request for that, or none of its own and
+// gets everything.
+func (c Channel) HearsAcks() bool {
+	if c.Kind != kindWebhook {
+		return c.Keeps()
+	}
+	return len(c.Hook.Requests) == 0 || slices.ContainsFunc(c.Hook.Requests, func(r Request) bool { return slices.Contains(r.On, "acknowledge") })
+}
+
 // People reports whether somebody reads the channel: a log and a topic of events
 // are read by machines.
 func (c Channel) People() bool { return c.Kind != kindConsole && c.Kind != kindEventGrid }

@@ -171,3 +171,23 @@ func TestWarningsOfGaps(t *testing.T) {
 		t.Errorf("without a policy: %q", got)
 	}
 }
+
+// Who keeps incidents hears that somebody works on one: a webhook whose requests have no
+// use for that does not.
+func TestWhoHearsOfAnAcknowledgement(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[string]bool{"pagerduty": true, "eventgrid": true, "alertmanager": true, "webhook": true, "slack": false, "teams": false, "email": false, "console": false} {
+		if got := (Channel{Kind: kind}).HearsAcks(); got != want {
+			t.Errorf("%s: %t", kind, got)
+		}
+	}
+	for recipe, want := range map[string]bool{"jsm": true, "servicenow": true, "sentinel": true} {
+		if got := Sample(recipe).HearsAcks(); got != want {
+			t.Errorf("recipe %s: %t", recipe, got)
+		}
+	}
+	quiet := Channel{Kind: "webhook", Hook: Webhook{Requests: []Request{{On: []string{"trigger"}}, {On: []string{"resolve"}}}}}
+	if quiet.HearsAcks() {
+		t.Error("a webhook without a request for it would be told")
+	}
+}

@@ -145,7 +145,7 @@ func (c *Choice) add(p *policy.Policy, name, why string) {
 // they have something to acknowledge.
 func (c *Choice) keepers(p *policy.Policy, told []string) {
 	for _, name := range told {
-		if ch, ok := p.Channel(name); ok && ch.Keeps() {
+		if ch, ok := p.Channel(name); ok && ch.HearsAcks() {
 			c.add(p, name, "keeps the incident")
 		}
 	}
