@@ -118,3 +118,37 @@ func golden(t *testing.T, path string, got []byte) {
 		t.Errorf("%s (go test ./internal/app -run Golden -update writes it):\n%s", path, diff)
 	}
 }
+
+// Every channel shows every page of an alert, and as a link: nothing in a message acts.
+func TestEveryChannelShowsThePagesAndNoneActs(t *testing.T) {
+	t.Parallel()
+	e, _ := examples.Find("key-deleted", examples.At())
+	if len(e.Alert.Links) != 3 {
+		t.Fatalf("%v", e.Alert.Links)
+	}
+	for _, channel := range append(policy.Kinds(), "servicenow", "jira", "jsm") {
+		r, err := renderer(Process{Env: func(string) string { return "" }}, channel, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.Render(e.Alert)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for ext, text := range files(t, got) {
+			if ext == ".eml" { // its parts are beside it
+				continue
+			}
+			for _, l := range e.Alert.Links {
+				if !strings.Contains(string(text), l.URL) {
+					t.Errorf("%s%s does not show %s", channel, ext, l.Label)
+				}
+			}
+			for _, acts := range []string{"Action.Submit", "Action.Execute", "Action.Http", "HttpPOST", `"value": "approve`, "<form", "<input", "<script"} {
+				if strings.Contains(string(text), acts) {
+					t.Errorf("%s%s has a %s", channel, ext, acts)
+				}
+			}
+		}
+	}
+}

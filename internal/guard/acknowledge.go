@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,12 @@ import (
 	"cmkguard/internal/incident"
 	"cmkguard/internal/journal"
 	"cmkguard/internal/store"
+)
+
+// How an alert that nobody acknowledged says how to: by its page and by a command.
+const (
+	ackLabel = "acknowledge"
+	ackLine  = "cmkguard alert ack "
 )
 
 // Acknowledge records that a person works on an open incident: reminders and
@@ -78,6 +85,8 @@ func (g *Guard) ackAlert(ctx context.Context, partition string, i incident.Incid
 	}
 	a.ID, a.At, a.Lifecycle, a.Event, a.Notes = g.NewID(), i.Acked.At, alert.Acknowledge, "", nil
 	a.Title = "Acknowledged: " + strings.TrimPrefix(a.Title, stillPrefix)
+	a.Links = slices.DeleteFunc(slices.Clone(a.Links), func(l alert.Link) bool { return l.Label == ackLabel })
+	a.Commands = slices.DeleteFunc(slices.Clone(a.Commands), func(c alert.Command) bool { return strings.HasPrefix(c.Line, ackLine) })
 	a.Done = append([]string{fmt.Sprintf("acknowledged by %s: %s", i.Acked.By, i.Acked.Reason)}, a.Done...)
 	return a, nil
 }

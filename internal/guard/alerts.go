@@ -39,7 +39,7 @@ func (g *Guard) outboxOf(a alert.Alert, told []string) ([]store.Op, route.Choice
 	}
 	if len(c.Repeat)+len(c.Escalate) > 0 && a.Check != "" && (a.Lifecycle == alert.Trigger || a.Lifecycle == alert.Update) {
 		a.Commands = append(slices.Clone(a.Commands), alert.Command{
-			Does: "says that you work on it: nobody is reminded or called further", Line: "cmkguard alert ack " + strings.TrimPrefix(a.DedupKey, alert.KeyPrefix) + " --reason 'looking at it'",
+			Does: "says that you work on it: nobody is reminded or called further", Line: ackLine + strings.TrimPrefix(a.DedupKey, alert.KeyPrefix) + " --reason 'looking at it'",
 		})
 	}
 	return alert.Rows(alert.Notifications(a, c.Targets, g.Now())), c

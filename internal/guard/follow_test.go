@@ -65,6 +65,7 @@ func (w *world) turns() { w.turn(&worker{g: w.g, b: w.b}) }
 func TestRemindedAndEscalatedUntilAcknowledged(t *testing.T) {
 	t.Parallel()
 	w, told := reminded(t)
+	w.g.PublicURL = "https://cmk.example.com"
 	cluster := w.lose()
 	want := func(chat, pager []alert.Lifecycle) {
 		t.Helper()
@@ -99,6 +100,9 @@ func TestRemindedAndEscalatedUntilAcknowledged(t *testing.T) {
 	want([]alert.Lifecycle{alert.Trigger, alert.Update, alert.Update}, []alert.Lifecycle{alert.Trigger, alert.Acknowledge})
 	if a := told.of("pager", "CMK-050")[1]; a.DedupKey != told.of("pager", "CMK-050")[0].DedupKey || !strings.Contains(strings.Join(a.Done, ""), "acknowledged by anna: calling the owner") {
 		t.Errorf("%+v", a)
+	}
+	if a := told.of("pager", "CMK-050")[1]; slices.Contains(labels(a), "acknowledge") || !slices.Contains(labels(a), "silence") || slices.ContainsFunc(a.Commands, func(c alert.Command) bool { return strings.Contains(c.Line, "alert ack") }) {
+		t.Errorf("it says how to acknowledge what is acknowledged: %v %v", a.Links, a.Commands)
 	}
 	if !w.journalHas("CMK-050 acknowledged by anna: calling the owner") || !w.journalHas("escalated to [pager]") || !w.journalHas("told again: Nobody answered in 4 hours") {
 		t.Error("the journal does not say it")

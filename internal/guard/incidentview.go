@@ -48,5 +48,5 @@ func (g *Guard) incidentLinks(a alert.Alert) []alert.Link {
 	}
 	page := g.PublicURL + "/api/approvals/"
 	name := "~" + a.Check + "~" + a.GroupKey
-	return []alert.Link{{Label: "acknowledge", URL: page + "incident" + name}, {Label: "silence", URL: page + "silence" + name}}
+	return []alert.Link{{Label: ackLabel, URL: page + "incident" + name}, {Label: "silence", URL: page + "silence" + name}}
 }

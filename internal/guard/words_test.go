@@ -102,10 +102,18 @@ func fields(t *testing.T, a alert.Alert) []string {
 	must(t, json.Unmarshal(raw, &m))
 	// Who did it is a claim of an event; these worlds are only looked at. At is set by
 	// the outbox.
-	for _, name := range []string{"actor", "at", "links"} {
+	for _, name := range []string{"actor", "at"} {
 		delete(m, name)
 	}
 	return slices.Sorted(maps.Keys(m))
+}
+
+// labels are what its pages are called.
+func labels(a alert.Alert) (out []string) {
+	for _, l := range a.Links {
+		out = append(out, l.Label)
+	}
+	return out
 }
 
 // The examples that are shown, tested and drawn are made of the same as what is sent.
@@ -130,6 +138,9 @@ func TestTheExamplesAreLikeTheRealOnes(t *testing.T) {
 		if e.Alert.Severity != real.Severity || head(e.Alert) != head(real) || e.Alert.Lifecycle != real.Lifecycle {
 			t.Errorf("%s: %s %s %q, really %s %s %q", name, e.Alert.Lifecycle, e.Alert.Severity, e.Alert.Title, real.Lifecycle, real.Severity, real.Title)
 		}
+		if diff := cmp.Diff(labels(e.Alert), labels(real)); diff != "" {
+			t.Errorf("%s: pages (- example, + real): %s", name, diff)
+		}
 		if len(e.Alert.Commands) != len(real.Commands) {
 			t.Errorf("%s: commands %v, really %v", name, e.Alert.Commands, real.Commands)
 		}
@@ -141,6 +152,7 @@ func TestTheExamplesAreLikeTheRealOnes(t *testing.T) {
 		t.Run(name.example, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, setup{kind: "v1", created: 30 * 24 * time.Hour, loosest: true})
+			w.g.PublicURL = "https://cmkguard.example.com"
 			revocations()[revocation].revoke(w)
 			w.hint()
 			w.run(1)
@@ -150,10 +162,12 @@ func TestTheExamplesAreLikeTheRealOnes(t *testing.T) {
 	t.Run("upkeep", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, setup{kind: "v2", created: year, mode: policy.DryRun})
+		w.g.PublicURL = "https://cmkguard.example.com"
 		w.take(w.sim.NearExpiry(w.key, "e1"))
 		w.run(1)
 		same(t, "dry-run", w.told.first(t, "CMK-013"))
 		w = newWorld(t, setup{kind: "v2", created: year, mode: policy.Auto})
+		w.g.PublicURL = "https://cmkguard.example.com"
 		w.take(w.sim.NearExpiry(w.key, "e1"))
 		w.run(3)
 		same(t, "near-expiry", w.told.first(t, "CMK-013"))
@@ -166,6 +180,7 @@ func TestTheExamplesAreLikeTheRealOnes(t *testing.T) {
 	t.Run("self", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, setup{kind: "v1", created: year, observe: "the policy is broken"})
+		w.g.PublicURL = "https://cmkguard.example.com"
 		must(t, w.g.Started(ctx))
 		w.run(0)
 		same(t, "self-guard", w.told.first(t, "SELF-011"))
@@ -198,6 +213,7 @@ func (c *told) titled(t *testing.T, begin string) alert.Alert {
 func TestAccessIsGivenBackInTheVaultsOwnWay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{kind: "v1", created: 30 * 24 * time.Hour, loosest: true})
+	w.g.PublicURL = "https://cmkguard.example.com"
 	w.sim.ChangeVault(host, func(v *azuresim.Vault) { v.RBAC = false })
 	w.hint()
 	w.run(1)

@@ -211,7 +211,9 @@ func TestWithoutAStore(t *testing.T) {
 func TestLabelsAndAnnotations(t *testing.T) {
 	t.Parallel()
 	r := world(t)
-	r.send(t, "drill", func(a *alert.Alert) { a.Runbook = "https://wiki.example.com/cmk#cmk-010" })
+	r.send(t, "key-deleted", func(a *alert.Alert) {
+		a.Drill, a.DedupKey, a.Runbook = true, "cmkguard/drill/"+a.DedupKey, "https://wiki.example.com/cmk#cmk-010"
+	})
 	var all []alerttest.PostableAlert
 	if err := json.Unmarshal(r.Calls()[0].Body, &all); err != nil {
 		t.Fatal(err)

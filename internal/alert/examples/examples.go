@@ -81,11 +81,19 @@ func (s shop) incident(check, subject string, severity risk.Severity, what strin
 		Impact:   []alert.Impact{cache("shop-cache", "team-shop"), cache("sessions-cache", "team-web")},
 		Upstream: []string{partitionOf(subject), "vault~" + hash},
 		Evidence: []string{"keyvault GET " + keyURL + "/versions at " + s.at.Format(time.RFC3339) + ": 2 versions"},
+		Links:    pagesOf(check, partitionOf(subject)),
 	}
 	for _, n := range c.Controls {
 		a.Controls = append(a.Controls, n.Framework+": "+n.Numbers)
 	}
 	return a
+}
+
+// pagesOf are the pages of an open problem, where people say that they work on it or
+// silence it.
+func pagesOf(check, partition string) []alert.Link {
+	name := "~" + check + "~" + partition
+	return []alert.Link{{Label: "acknowledge", URL: public + "/api/approvals/incident" + name}, {Label: "silence", URL: public + "/api/approvals/silence" + name}}
 }
 
 // partitionOf is as internal/incident names the partition of a subject.
@@ -124,6 +132,6 @@ func waits(a alert.Alert, remedy string) alert.Alert {
 		{Does: "releases it (see docs/remedies.md for who may)", Line: "cmkguard approve " + plan + " --reason 'WHY'"},
 		{Does: "refuses it", Line: "cmkguard deny " + plan + " --reason 'WHY'"},
 	}, a.Commands...)
-	a.Links = []alert.Link{{Label: "approve or deny", URL: public + "/api/approvals/" + plan}}
+	a.Links = append([]alert.Link{{Label: "approve or deny", URL: public + "/api/approvals/" + plan}}, a.Links...)
 	return a
 }

@@ -111,7 +111,7 @@ func (s shop) approvalWanted() alert.Alert {
 
 func (s shop) holdReleased() alert.Alert {
 	a := s.incident("CMK-000", onCluster("shop-cache"), risk.High, "the tag cmkguard-hold was taken away from cluster shop-cache")
-	a.Check, a.Controls, a.Runbook, a.Vault = "", nil, "", ""
+	a.Check, a.Controls, a.Runbook, a.Vault, a.Links = "", nil, "", "", nil
 	a.DedupKey, a.Title = "cmkguard/hold/"+partition, "A hold was released: shop-cache"
 	a.Breaks = "what the tag held may now be carried out, as far as the policy and people allow it"
 	a.Next = []string{"Ask who took it away. To hold again, put the tag back; to hold whatever tags say, use an exemption in the policy."}

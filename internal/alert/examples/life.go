@@ -2,7 +2,7 @@ package examples
 
 import (
 	"fmt"
-
+	"slices"
 	"time"
 
 	"cmkguard/internal/alert"
@@ -33,7 +33,8 @@ func (s shop) reminder() alert.Alert {
 func (s shop) acknowledged() alert.Alert {
 	a := s.keyDeleted()
 	a.Lifecycle, a.Title, a.Since, a.Event, a.Key = alert.Acknowledge, "Acknowledged: "+a.Title, s.at.Add(-hour/4), "", ""
-	a.Done = append(a.Done, "acknowledged by grace@example.com: called the vault's owner")
+	a.Done = append([]string{"acknowledged by grace@example.com: called the vault's owner"}, a.Done...)
+	a.Links = slices.DeleteFunc(a.Links, func(l alert.Link) bool { return l.Label == "acknowledge" })
 	return a
 }
 
@@ -49,7 +50,7 @@ func (s shop) cannotTell() alert.Alert {
 	why := "the vault could not be read (graph vault by host kv-shop.vault.azure.net: no vault with this host can be seen in the watched subscriptions)"
 	a := s.incident("CMK-050", onCluster("shop-cache"), risk.Medium, why)
 	a.Lifecycle, a.Title = alert.Notice, "Cannot tell: The cluster's identity can get, wrap and unwrap with the key: shop-cache (CMK-050)"
-	a.Breaks, a.Next, a.Impact, a.Evidence = "", nil, a.Impact[:1], nil
+	a.Breaks, a.Next, a.Impact, a.Evidence, a.Links = "", nil, a.Impact[:1], nil, nil
 	a.Commands = []alert.Command{{Does: "looks again", Line: "cmkguard check " + clusters + "shop-cache"}}
 	return a
 }
@@ -106,7 +107,7 @@ func (s shop) unrecorded() alert.Alert {
 
 func (s shop) drill() alert.Alert {
 	a := s.keyDeleted()
-	a.Drill, a.Event, a.Key = true, "", ""
+	a.Drill, a.Event, a.Key, a.Commands, a.Links = true, "", "", nil, nil // what is real is not touched for an exercise
 	a.DedupKey = "cmkguard/drill/" + a.DedupKey
 	return a
 }

@@ -49,7 +49,7 @@ func (s shop) selfGuard() alert.Alert {
 		"Mend the setting or the policy line that is named and restart: cmkguard policy check FILE tells whether it is right.")
 	a.Check, a.DedupKey, a.GroupKey, a.Runbook = "SELF-011", "cmkguard/SELF-011/"+"scope~"+hash, "scope~"+hash, "docs/selfguard.md"
 	a.Breaks = "nothing is changed anywhere; problems are seen and told, and not mended"
-	a.Upstream = []string{"scope~" + hash}
+	a.Upstream, a.Links = []string{"scope~" + hash}, pagesOf("SELF-011", "scope~"+hash)
 	a.Evidence = []string{"start of the process at " + s.at.Format(time.RFC3339) + ": settings and policy as read then"}
 	return a
 }

@@ -68,7 +68,7 @@ func TestTheLifeOfAnAlert(t *testing.T) {
 		}
 		if want.example == "key-deleted" {
 			first, second := strings.Index(string(got.Payload.Details), `"what"`), strings.Index(string(got.Payload.Details), `"breaks"`)
-			if first != 1 || second < first || len(got.Links) != 1 || got.ClientURL != got.Links[0].Href || got.Links[0].Text != "approve or deny" {
+			if first != 1 || second < first || len(got.Links) != 3 || got.ClientURL != got.Links[0].Href || got.Links[0].Text != "approve or deny" {
 				t.Errorf("what at %d, breaks at %d, links %v:\n%s", first, second, got.Links, got.Payload.Details)
 			}
 		}
