@@ -20,8 +20,14 @@ func (m *channelMaker) hook(c policy.Channel, secret string) (alert.Channel, err
 		return nil, err
 	}
 	o := webhook.CallsOptions{URL: c.URL, With: c.Hook.With, Prove: prove, ID: c.Hook.ID, Now: m.clock()}
+	if f := c.Hook.Find; f.Path != "" {
+		o.Find = webhook.Find{List: f.List, ID: f.ID, Lags: f.Lags}
+		if o.Find.Path, err = templates.Parse(templates.Path(), f.Path); err != nil {
+			return nil, fmt.Errorf("find.path: %w", err)
+		}
+	}
 	for _, r := range c.Hook.Requests {
-		made := webhook.Request{On: r.On, MinSeverity: risk.Severity(r.MinSeverity), Method: r.Method}
+		made := webhook.Request{On: r.On, MinSeverity: risk.Severity(r.MinSeverity), When: r.When, Method: r.Method}
 		if r.Path != "" {
 			if made.Path, err = templates.Parse(templates.Path(), r.Path); err != nil {
 				return nil, fmt.Errorf("path: %w", err)

@@ -72,7 +72,8 @@ func lint(pol *policy.Policy) []policy.Problem {
 func lintHooks(l *templates.Linter, pol *policy.Policy) []policy.Problem {
 	var out []policy.Problem
 	for i, c := range pol.Channels {
-		for _, r := range c.Hook.Requests {
+		find := policy.Request{Path: c.Hook.Find.Path, PathLine: c.Hook.Find.PathLine}
+		for _, r := range append([]policy.Request{find}, c.Hook.Requests...) {
 			for _, t := range []struct {
 				part   templates.Part
 				source string

@@ -20,7 +20,7 @@ func fieldKinds() map[string][]string {
 		"to":      {kindEmail},
 
 		"recipe": {kindWebhook}, "with": {kindWebhook}, "auth": {kindWebhook}, "header": {kindWebhook}, "audience": {kindWebhook},
-		"id": {kindWebhook}, "body": {kindWebhook}, "requests": {kindWebhook},
+		"id": {kindWebhook}, "body": {kindWebhook}, "find": {kindWebhook}, "requests": {kindWebhook},
 	}
 }
 

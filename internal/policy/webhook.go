@@ -20,6 +20,7 @@ type Webhook struct {
 	Header   string            // with Auth header: its name
 	Audience string            // with Auth identity: whose token
 	ID       string            // dotted path of the receiver's id in its answer
+	Find     Find
 	Requests []Request
 }
 
@@ -28,6 +29,7 @@ type Webhook struct {
 type Request struct {
 	On          []string
 	MinSeverity risk.Severity
+	When        string // WhenFound or WhenMissing; "": whatever the receiver has
 	Method      string
 	Path, Body  string
 	PathLine    int // of the file that they stand in
@@ -64,6 +66,7 @@ func Recipes() []string {
 	for i, f := range files {
 		out[i] = strings.TrimSuffix(f.Name(), ".yaml")
 	}
+	slices.Sort(out) // by name, not by file
 	return out
 }
 
@@ -80,6 +83,7 @@ func hookFields(h *Webhook) map[string]func(node) {
 		"header":   func(n node) { h.Header = readHeader(n) },
 		"audience": func(n node) { h.Audience = n.text() },
 		"id":       func(n node) { h.ID = n.text() },
+		"find":     func(n node) { h.Find = readFind(n) },
 		"requests": func(n node) { h.Requests = readRequests(n) },
 		"body": func(n node) {
 			r := Request{On: lifecycles(), Method: "POST"}
@@ -123,13 +127,10 @@ func readRequests(n node) []Request {
 				}
 			},
 			"minSeverity": func(n node) { r.MinSeverity = readSeverity(n) },
+			"when":        func(n node) { r.When = n.oneOf("state of what was found", []string{WhenFound, WhenMissing}) },
 			"method":      func(n node) { r.Method = n.oneOf("method", []string{"POST", "PUT", "PATCH"}) },
-			"path": func(n node) {
-				if r.Path, r.PathLine = n.template(); r.Path != "" && !strings.HasPrefix(r.Path, "/") {
-					n.problem("does not begin with /: it goes behind the url")
-				}
-			},
-			"body": func(n node) { r.Body, r.BodyLine = n.template() },
+			"path":        func(n node) { r.Path, r.PathLine = n.behind() },
+			"body":        func(n node) { r.Body, r.BodyLine = n.template() },
 		})
 		item.require(found, "on", "on: [trigger, update]")
 		item.require(found, "body", "body: a template's text")
@@ -155,7 +156,7 @@ func readWith(n node) map[string]string {
 func finishHook(n node, c *Channel, found map[string]bool) {
 	h := &c.Hook
 	if h.Recipe != "" {
-		if found["body"] || found["requests"] {
+		if found["body"] || found["requests"] || found["find"] {
 			n.problem("has a recipe and a body or requests: want one; cmkguard policy recipe NAME prints what a recipe sends")
 		}
 		useRecipe(n, c, found)
@@ -163,6 +164,7 @@ func finishHook(n node, c *Channel, found map[string]bool) {
 	if found["body"] && found["requests"] {
 		n.problem("has body and requests: want one")
 	}
+	checkFind(n, *h)
 	if found["with"] && h.Recipe == "" {
 		n.problem("has with, and no recipe that would ask for it")
 	}
@@ -232,7 +234,7 @@ func useRecipe(n node, c *Channel, found map[string]bool) {
 			*f.ours = *f.its
 		}
 	}
-	c.Hook.Requests = from.Hook.Requests
+	c.Hook.Requests, c.Hook.Find = from.Hook.Requests, from.Hook.Find
 	c.Hook.With = joinWith(n, c.Hook, from.Hook.With)
 }
 

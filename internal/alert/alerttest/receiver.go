@@ -58,6 +58,21 @@ type Receiver struct {
 	mu    sync.Mutex
 	mood  Mood
 	calls []Call
+	lose  string // the method whose next answer is lost
+	lost  int
+}
+
+// Lose has the next request of the method take effect and its answer be lost; it returns
+// how many were.
+func (r *Receiver) Lose(method string) (lost func() int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lose, r.lost = method, 0
+	return func() int {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.lost
+	}
 }
 
 // Listen starts the provider in the mood; it ends with the test.
@@ -95,6 +110,10 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	mood := r.mood
 	refusal := r.p.Refuse(req, body)
 	r.calls = append(r.calls, Call{req.Method, req.URL.RequestURI(), req.Header.Clone(), body, refusal == nil && mood == Right})
+	if mood == Right && refusal == nil && r.lose == req.Method {
+		r.lose, mood = "", Cut
+		r.lost++
+	}
 	r.mu.Unlock()
 	if mood != Right {
 		r.behave(w, req, mood)

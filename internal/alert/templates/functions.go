@@ -36,6 +36,7 @@ func functions() template.FuncMap {
 		"object":   object,
 		"first":    first,
 		"path":     func(s string) ready { return ready(pathEscape(s)) },
+		"query":    func(s string) ready { return ready(url.QueryEscape(s)) },
 		"print":    func(v ...any) (string, error) { return limited(fmt.Sprint(v...)) },
 		"println":  func(v ...any) (string, error) { return limited(fmt.Sprintln(v...)) },
 		"printf":   printf,

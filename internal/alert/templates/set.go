@@ -73,7 +73,7 @@ func (l *Linter) Lint(p Part, source string, with map[string]string, on []string
 		if on != nil && !slices.Contains(on, string(e.a.Lifecycle)) {
 			continue
 		}
-		e.view.With = with
+		e.view.With, e.view.Found = with, "FOUND"
 		if _, err := t.render(e.view, e.a); err != nil {
 			found := asProblem(err)
 			found.Message = "fails for the example " + e.name + ": " + found.Message

@@ -116,13 +116,14 @@ func Parse(p Part, source string) (*Template, error) {
 
 // Render executes the template. The error is a *Problem.
 func (t *Template) Render(a alert.Alert, now time.Time) (string, error) {
-	return t.RenderWith(a, now, nil)
+	return t.RenderWith(a, now, nil, "")
 }
 
-// RenderWith is Render with the parameters of a webhook's recipe.
-func (t *Template) RenderWith(a alert.Alert, now time.Time, with map[string]string) (string, error) {
+// RenderWith is Render with the parameters of a webhook's recipe, and with what the
+// receiver has of the problem.
+func (t *Template) RenderWith(a alert.Alert, now time.Time, with map[string]string, found string) (string, error) {
 	v := ViewOf(a, now)
-	v.With = with
+	v.With, v.Found = with, found
 	return t.render(v, a)
 }
 

@@ -40,7 +40,8 @@ type View struct {
 	Links                                          []Link
 	Fields                                         []Field // the built-in lines, in their order
 
-	With map[string]string // what a webhook's recipe was given
+	With  map[string]string // what a webhook's recipe was given
+	Found string            // what a webhook's receiver has of the problem; "" if nothing
 
 	Open, Resolved, Acknowledged, Notice bool // by the lifecycle; Open is trigger and update
 	DryRun, Drill, Unrecorded, Test      bool

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -23,6 +24,7 @@ import (
 type Request struct {
 	On          []string
 	MinSeverity risk.Severity // "": any
+	When        string        // "found" or "missing" at the receiver; "": whatever it has
 	Method      string
 	Path, Body  *templates.Template // Path nil: the URL as it is
 }
@@ -38,6 +40,7 @@ type CallsOptions struct {
 	With     map[string]string
 	Prove    Prove
 	ID       string // dotted path of the receiver's id in its answer; "": it tells none
+	Find     Find   // of its zero value nothing is asked
 	Now      func() time.Time
 }
 
@@ -65,30 +68,49 @@ func NewCalls(o CallsOptions) (*Calls, error) {
 // Send implements alert.Channel. An alert that no request takes is not sent, and its
 // provider's id says so.
 func (c *Calls) Send(ctx context.Context, a alert.Alert) (string, error) {
-	r, ok := c.request(a)
-	if !ok {
+	if !slices.ContainsFunc(c.o.Requests, func(r Request) bool { return r.takes(a) }) {
 		return "not sent: no request is for " + string(a.Lifecycle), nil
 	}
-	call, err := c.call(a, r)
+	found, err := c.find(ctx, a)
 	if err != nil {
 		return "", err
 	}
-	if err := c.o.Prove(ctx, call.Header, a.ID, call.Body, c.o.Now()); err != nil {
-		return "", err
+	r, ok := c.request(a, found)
+	if !ok && found != "" {
+		return found, nil // it has it, and no request says more
 	}
-	answer, err := c.to.Do(ctx, call)
+	if !ok {
+		return c.unknown(a)
+	}
+	call, err := c.call(a, r, found)
 	if err != nil {
 		return "", err
 	}
-	if id := at(answer, c.o.ID); id != "" {
-		return id, nil
+	answer, err := c.do(ctx, a, call)
+	if err != nil {
+		return "", c.lost(r, err)
 	}
-	return a.ID, nil
+	return cmp.Or(at(answer, c.o.ID), found, a.ID), nil
 }
 
-func (c *Calls) request(a alert.Alert) (Request, bool) {
+// do proves who asks, and asks.
+func (c *Calls) do(ctx context.Context, a alert.Alert, call post.Request) ([]byte, error) {
+	if err := c.o.Prove(ctx, call.Header, a.ID, call.Body, c.o.Now()); err != nil {
+		return nil, err
+	}
+	return c.to.Do(ctx, call)
+}
+
+// takes reports whether the request is for alerts like this one, if the receiver has
+// what it wants.
+func (r Request) takes(a alert.Alert) bool {
+	return slices.Contains(r.On, string(a.Lifecycle)) && a.Severity.Rank() >= r.MinSeverity.Rank()
+}
+
+// request is the first that takes the alert, by what the receiver has.
+func (c *Calls) request(a alert.Alert, found string) (Request, bool) {
 	at := slices.IndexFunc(c.o.Requests, func(r Request) bool {
-		return slices.Contains(r.On, string(a.Lifecycle)) && a.Severity.Rank() >= r.MinSeverity.Rank()
+		return r.takes(a) && (r.When == "" || (r.When == whenFound) == (found != ""))
 	})
 	if at < 0 {
 		return Request{}, false
@@ -99,16 +121,16 @@ func (c *Calls) request(a alert.Alert) (Request, bool) {
 // call makes the request. A body that the template cannot make of this alert falls back
 // to the alert as JSON: the receiver may refuse it, and then it is kept, with the
 // reason, and can be replayed.
-func (c *Calls) call(a alert.Alert, r Request) (post.Request, error) {
-	out := post.Request{Method: r.Method, Header: http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}}}
+func (c *Calls) call(a alert.Alert, r Request, found string) (post.Request, error) {
+	out := post.Request{Method: r.Method, Header: headers()}
 	if r.Path != nil {
-		path, err := r.Path.RenderWith(a, a.At, c.o.With)
+		path, err := r.Path.RenderWith(a, a.At, c.o.With, found)
 		if err != nil {
 			return out, fault.New(fault.Invalid, "webhook.Send", "the policy's path: %w", err)
 		}
 		out.Path = path
 	}
-	body, err := r.Body.RenderWith(a, a.At, c.o.With)
+	body, err := r.Body.RenderWith(a, a.At, c.o.With, found)
 	if err == nil {
 		out.Body = []byte(body)
 		return out, nil
@@ -118,13 +140,22 @@ func (c *Calls) call(a alert.Alert, r Request) (post.Request, error) {
 	return out, fault.Wrap(fault.Invalid, "webhook.Send", err)
 }
 
-// Render implements alert.Renderer.
+func headers() http.Header {
+	return http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}}
+}
+
+// Render implements alert.Renderer: a problem that opens as to a receiver that does not
+// have it, and what becomes of it as to one that does.
 func (c *Calls) Render(a alert.Alert) (alert.Rendered, error) {
-	r, ok := c.request(a)
+	found := ""
+	if a.Lifecycle != alert.Trigger && a.Lifecycle != alert.Notice {
+		found = "FOUND"
+	}
+	r, ok := c.request(a, found)
 	if !ok {
 		return alert.Rendered{Media: "text/plain", Body: []byte("not sent: no request is for " + string(a.Lifecycle) + "\n"), Text: "not sent"}, nil
 	}
-	call, err := c.call(a, r)
+	call, err := c.call(a, r, found)
 	return alert.Rendered{Media: "application/json", Body: call.Body, Text: alert.Render(a, a.At)}, err
 }
 
@@ -135,13 +166,22 @@ func at(raw []byte, path string) string {
 	if path == "" || json.Unmarshal(raw, &v) != nil {
 		return ""
 	}
+	return text(inside(v, path))
+}
+
+// inside is what stands at a dotted path of a value; nil if nothing does.
+func inside(v any, path string) any {
 	for _, name := range strings.Split(path, ".") {
 		o, ok := v.(map[string]any)
 		if !ok {
-			return ""
+			return nil
 		}
 		v = o[name]
 	}
+	return v
+}
+
+func text(v any) string {
 	switch v := v.(type) {
 	case string:
 		return alert.Clean(v, 200)
