@@ -139,6 +139,12 @@ func leads(to, state string, types ...string) map[string]any {
 	return out
 }
 
+func expired(to, at string) map[string]any {
+	out := leads(to, "Succeeded")
+	out["expirationTimeUtc"] = at
+	return out
+}
+
 // An event subscription that is gone, fails or leads elsewhere is put in place; a
 // topic that is there is left alone, and so is what others made.
 func TestTheVaultsEventsLeadToUsAgain(t *testing.T) {
@@ -155,6 +161,8 @@ func TestTheVaultsEventsLeadToUsAgain(t *testing.T) {
 		"it fails":               {"cmkguard-kv-a", map[string]map[string]any{"cmkguard": leads(function, "Failed"), "theirs": theirs}, 1, ""},
 		"it leads elsewhere":     {"cmkguard-kv-a", map[string]map[string]any{"cmkguard": leads(root+"Microsoft.Web/sites/other/functions/f", "Succeeded")}, 1, ""},
 		"it leaves out events":   {"cmkguard-kv-a", map[string]map[string]any{"cmkguard": leads(function, "Succeeded", "Microsoft.KeyVault.KeyNearExpiry")}, 1, ""},
+		"it expired":             {"cmkguard-kv-a", map[string]map[string]any{"cmkguard": expired(function, "2026-10-31T00:00:00Z"), "theirs": theirs}, 1, ""},
+		"it will expire":         {"cmkguard-kv-a", map[string]map[string]any{"cmkguard": expired(function, "2036-10-31T00:00:00Z")}, 0, ""},
 		"another's leads to us":  {"their-topic", map[string]map[string]any{"theirs": leads(strings.ToUpper(function), "Succeeded")}, 0, ""},
 		"another topic is there": {"their-topic", map[string]map[string]any{"theirs": theirs}, 1, "Only one system topic is allowed per source"},
 		"all is well":            {"cmkguard-kv-a", map[string]map[string]any{"cmkguard": leads(function, "Succeeded")}, 0, ""},

@@ -175,6 +175,8 @@ func aroundTheVault() []around {
 		{"CMK-063", func(w *wiring.Wiring) { w.Posture.Events.Value = nil }, broken, risk.High, "recreate-event-subscription", "0 found"},
 		{"CMK-063", event(func(e *wiring.EventSubscription) { e.State = "Failed" }), broken, risk.High, "recreate-event-subscription", "state Failed"},
 		{"CMK-063", event(func(e *wiring.EventSubscription) { e.Types = []string{"Microsoft.KeyVault.KeyNearExpiry"} }), broken, risk.High, "recreate-event-subscription", "KeyNewVersionCreated"},
+		{"CMK-063", event(func(e *wiring.EventSubscription) { e.Expires = clock() }), broken, risk.High, "recreate-event-subscription", "cmkguard expired at "},
+		{"CMK-063", event(func(e *wiring.EventSubscription) { e.Expires = clock().Add(time.Second) }), ok, "", "", "sends the vault's key events"},
 		{"CMK-063", event(func(e *wiring.EventSubscription) { e.To = "" }), broken, risk.High, "recreate-event-subscription", "leads to us"},
 		{"CMK-063", refused(func(w *wiring.Wiring) *wiring.Fact[[]wiring.EventSubscription] { return &w.Posture.Events }), unknown, "", "", "403"},
 		{"CMK-064", func(w *wiring.Wiring) { w.Posture.Defender.Value = false }, broken, risk.Low, "", "off"},

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"cmkguard/internal/event"
 	"cmkguard/internal/wiring"
@@ -170,6 +171,8 @@ func judgeEvents(s *scene) finding {
 		case !s.ours(e.To):
 		case !strings.EqualFold(e.State, "Succeeded"):
 			why = fmt.Sprintf("%s is in state %s", lastSegment(e.ID), e.State)
+		case !e.Expires.IsZero() && !s.now.Before(e.Expires):
+			why = fmt.Sprintf("%s expired at %s", lastSegment(e.ID), e.Expires.UTC().Format(time.RFC3339))
 		case len(lacks) > 0:
 			why = fmt.Sprintf("%s leaves out %s", lastSegment(e.ID), strings.Join(lacks, ", "))
 		default:

@@ -3,6 +3,7 @@ package ears
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/resources/armresources/v3"
 
@@ -51,6 +52,7 @@ func (c *Client) Subscription(ctx context.Context, topic azureid.Resource, name 
 		Filter struct {
 			Types []string `json:"includedEventTypes"`
 		} `json:"filter"`
+		Expires time.Time `json:"expirationTimeUtc"`
 	}
 	raw, err := json.Marshal(f.Value)
 	if err == nil {
@@ -63,7 +65,7 @@ func (c *Client) Subscription(ctx context.Context, topic azureid.Resource, name 
 	if to.Kind == "" {
 		to = p.Delivery.To
 	}
-	out.Value = wiring.EventSubscription{ID: subscriptionID(topic, name), State: p.State, Types: p.Filter.Types, Kind: to.Kind, To: to.Properties.ID}
+	out.Value = wiring.EventSubscription{ID: subscriptionID(topic, name), State: p.State, Types: p.Filter.Types, Kind: to.Kind, To: to.Properties.ID, Expires: p.Expires}
 	return out
 }
 

@@ -91,7 +91,7 @@ func Effect(ev Events, p plan.Plan, partition string) (remedy.Effect, error) {
 			return remedy.Sight{}, fault.New(fault.Transient, "recreateevents.look", "%s: %s", topic.Name(), f.Why)
 		case strings.EqualFold(v.State, "Creating") || strings.EqualFold(v.State, "Updating") || strings.EqualFold(v.State, "Deleting"):
 			return remedy.Sight{Busy: "the event subscription is " + v.State}, nil
-		case strings.EqualFold(v.State, "Succeeded") && strings.EqualFold(v.To, to) && delivers(v.Types):
+		case strings.EqualFold(v.State, "Succeeded") && strings.EqualFold(v.To, to) && delivers(v.Types) && v.Expires.IsZero(): // ours never expires
 			return remedy.Sight{Done: true, Result: "event subscription " + name}, nil
 		}
 		return remedy.Sight{}, nil
