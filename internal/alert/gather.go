@@ -258,15 +258,19 @@ func Waiting(ctx context.Context, state store.State, partition string) (bool, er
 	return slices.ContainsFunc(g.members, func(m member) bool { return m.State == memberWaits }), err
 }
 
-// together reports whether an alert may wait for others at all: what is critical, or of
-// no known severity, is told at once; a test, an exercise and what could not be
-// recorded are each for themselves.
-func (n Notification) together() bool {
-	r := n.Alert.Severity.Rank()
-	return n.single() && r > 0 && r < risk.Critical.Rank() && n.StandsInFor == ""
+// MayWait reports whether an alert may wait to be told with others at all: what is
+// critical, or of no known severity, is told at once; a test, an exercise and what
+// could not be recorded are each for themselves.
+func MayWait(a Alert) bool {
+	r := a.Severity.Rank()
+	return r > 0 && r < risk.Critical.Rank() && !a.apart()
 }
 
+// apart reports whether it is for itself alone, in a storm as well.
+func (a Alert) apart() bool { return a.Test || a.Drill || a.Unrecorded }
+
+// together reports whether a delivery may wait for a group.
+func (n Notification) together() bool { return n.single() && MayWait(n.Alert) && n.StandsInFor == "" }
+
 // single reports whether it is an alert like any other, and no digest.
-func (n Notification) single() bool {
-	return n.Stands == 0 && !n.Alert.Test && !n.Alert.Drill && !n.Alert.Unrecorded
-}
+func (n Notification) single() bool { return n.Stands == 0 && !n.Alert.apart() }

@@ -18,7 +18,6 @@ import (
 	"cmkguard/internal/alert/route"
 	"cmkguard/internal/fault"
 	"cmkguard/internal/policy"
-	"cmkguard/internal/risk"
 	"cmkguard/internal/store"
 )
 
@@ -84,11 +83,11 @@ func explain(out io.Writer, pol *policy.Policy, a alert.Alert, told []string, no
 	}
 	for _, t := range c.Targets {
 		fmt.Fprintf(out, "goes to %s: %s\n", t.Channel, t.Why)
-		if g, ok := route.Group(pol, a, t.Channel); ok && a.Severity.Rank() < risk.Critical.Rank() {
+		if g, ok := route.Group(pol, a, t.Channel); ok && alert.MayWait(a) {
 			fmt.Fprintf(out, "  with others of %s: %s after the first, and then every %s\n", g.Name, g.Wait, g.Every)
 		}
 		if s, ok := pol.Storm(t.Channel); ok {
-			fmt.Fprintf(out, "  as part of a storm: from %d messages within %s on\n", s.More, s.Within)
+			fmt.Fprintf(out, "  as part of a storm: beyond %d messages within %s\n", s.More, s.Within)
 		}
 		if len(t.Fallback) > 0 {
 			fmt.Fprintf(out, "  while it cannot be reached: %s\n", strings.Join(t.Fallback, ", "))

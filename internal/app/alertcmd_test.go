@@ -59,6 +59,19 @@ func TestAlertRouteExplainsAFile(t *testing.T) {
 	}
 }
 
+// What is told with others says so, and what is critical does not wait.
+func TestAlertRouteSaysWhatIsToldTogether(t *testing.T) {
+	t.Parallel()
+	pol := write(t, "policy.yaml", "version: 1\nchannels:\n- {name: chat, kind: slack, secretRef: KEY, group: {by: [vault]}}\n- {name: log, kind: console}\n")
+	const waits, storm = "  with others of vault kv-shop: 30s after the first, and then every 5m0s\n", "  as part of a storm: beyond 20 messages within 10m0s\n"
+	if out, code := run(t, nil, "alert", "route", "near-expiry", "--policy", pol); code != 0 || !strings.Contains(out, waits+storm) || strings.Count(out, storm) != 1 {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	if out, code := run(t, nil, "alert", "route", "key-deleted", "--policy", pol); code != 0 || strings.Contains(out, waits) || strings.Count(out, storm) != 1 {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+}
+
 // A real incident is found by the name that its alert shows.
 func TestAlertRouteExplainsAnIncident(t *testing.T) {
 	t.Parallel()

@@ -18,7 +18,7 @@ func alertRules(pol *policy.Policy, state store.State, now func() time.Time) ale
 	rates := limit.New(state, now)
 	return alert.Rules{
 		Group:     func(a alert.Alert, channel string) (alert.Group, bool) { return route.Group(pol, a, channel) },
-		Storm:     func(channel string) alert.Storm { return stormOf(pol, channel) },
+		Storm:     func(channel string) alert.Storm { return route.Storm(pol, channel) },
 		Everybody: pol.Everybody(), Holds: hold.Holder{State: state, Policy: pol, Now: now},
 		Take: func(ctx context.Context, channel string) time.Duration {
 			c, ok := pol.Channel(channel)
@@ -28,14 +28,4 @@ func alertRules(pol *policy.Policy, state store.State, now func() time.Time) ale
 			return rates.Take(ctx, "channel/"+channel, limit.Rate{Calls: c.Rate.Sends, Per: c.Rate.Per})
 		},
 	}
-}
-
-// stormOf says when what comes to the channel is told as one.
-func stormOf(pol *policy.Policy, channel string) alert.Storm {
-	s, ok := pol.Storm(channel)
-	if !ok {
-		return alert.Storm{}
-	}
-	c, _ := pol.Channel(channel)
-	return alert.Storm{More: s.More, Within: s.Within, Keeps: c.Keeps()}
 }

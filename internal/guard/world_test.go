@@ -16,6 +16,7 @@ import (
 
 	"cmkguard/internal/alert"
 	"cmkguard/internal/alert/hold"
+	"cmkguard/internal/alert/route"
 	"cmkguard/internal/approval"
 	"cmkguard/internal/azure/access"
 	"cmkguard/internal/azure/cloud"
@@ -215,6 +216,8 @@ func (w *world) build(o setup, profile cloud.Profile, dir string, with parts) *g
 	return &guard.Guard{
 		Cloud: profile.Cloud, Policy: pol, Observe: o.observe, CanWrite: true, State: b.State, Queue: b.Queue, Rec: rec,
 		Alerts: alert.NewDispatcher(b.State, rec, channels, now, func() float64 { return 0 }).Under(alert.Rules{
+			Group:     func(a alert.Alert, channel string) (alert.Group, bool) { return route.Group(pol, a, channel) },
+			Storm:     func(channel string) alert.Storm { return route.Storm(pol, channel) },
 			Everybody: pol.Everybody(), Holds: hold.Holder{State: b.State, Policy: pol, Now: now},
 		}),
 		Seal:   journal.NewSequencer(b, signer, "test", now),

@@ -66,3 +66,13 @@ func keyOf(a alert.Alert) (value, label string) {
 	}
 	return "", ""
 }
+
+// Storm says from when on what comes to the channel is told as one.
+func Storm(p *policy.Policy, channel string) alert.Storm {
+	s, ok := p.Storm(channel)
+	if !ok {
+		return alert.Storm{}
+	}
+	c, _ := p.Channel(channel)
+	return alert.Storm{More: s.More, Within: s.Within, Keeps: c.Keeps()}
+}
