@@ -77,6 +77,9 @@ func (g *Guard) incidentAlert(p *picture, i incident.Incident, change incident.C
 	case incident.Cleared:
 		a.Lifecycle, a.Title = alert.Resolve, alert.Fixed+title
 		a.Next, a.Breaks, a.By, a.ByMeans, a.Commands = nil, "", nil, "", nil
+	case incident.Answered: // it never was broken, as far as anybody knows
+		a.Lifecycle, a.Title = alert.Resolve, "Clear again: "+v.Title+": "+whereOf(p, v)+" ("+v.Check+")"
+		a.Next, a.Commands = nil, nil
 	case incident.Ended:
 		a.Lifecycle, a.Title = alert.Resolve, "Over: "+v.Title+": "+whereOf(p, v)+" ("+v.Check+")"
 		a.Next, a.Commands = nil, nil

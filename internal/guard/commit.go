@@ -46,10 +46,8 @@ func (g *Guard) bringUpToDate(ctx context.Context, p *picture, subject event.Sub
 			return err
 		}
 	}
-	if b.blurred { // people are told if it still cannot be answered then
-		again := lookMessage(p.signal.Subject, p.signal.Key)
-		again.Hint = event.Again
-		b.after = append(b.after, later{again, incident.UnclearAfter + time.Second})
+	if b.blurred {
+		b.after = append(b.after, lookAgain(p.signal))
 	}
 	if len(b.ops) == 0 && (len(b.entries) == 0 || !asked) {
 		return nil
@@ -57,12 +55,23 @@ func (g *Guard) bringUpToDate(ctx context.Context, p *picture, subject event.Sub
 	if err := g.commit(ctx, partition, b.entries, b.ops...); err != nil {
 		return err
 	}
-	for _, m := range b.after {
+	return g.sendAll(ctx, b.after)
+}
+
+func (g *Guard) sendAll(ctx context.Context, list []later) error {
+	for _, m := range list {
 		if err := g.send(ctx, m.message, m.delay); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// lookAgain is the look after which people are told of what still cannot be answered.
+func lookAgain(s event.Signal) later {
+	m := lookMessage(s.Subject, s.Key)
+	m.Hint = event.Again
+	return later{m, incident.UnclearAfter + time.Second}
 }
 
 type batch struct {
@@ -115,9 +124,6 @@ func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, 
 		}
 	}
 	if a, ok := g.incidentAlert(p, next, change); ok && !unheardOf(prev, change) {
-		if change == incident.Cleared && prev.State == incident.Uncertain { // it never was broken, as far as anybody knows
-			a.Title = "Clear again: " + v.Title + ": " + whereOf(p, v) + " (" + v.Check + ")"
-		}
 		a.Next = append(a.Next, d.next...)
 		a.Commands, a.Links = append(d.commands, a.Commands...), append(append(a.Links, d.links...), g.incidentLinks(a)...)
 		a.DryRun = d.dryRun && next.State == incident.Open
@@ -148,7 +154,7 @@ func (g *Guard) tellOf(ctx context.Context, partition string, i *incident.Incide
 // unheardOf reports whether it is the end of what nobody was told: a question that
 // was open for a while.
 func unheardOf(prev *incident.Incident, change incident.Change) bool {
-	return change == incident.Cleared && prev.State == incident.Uncertain && len(prev.Told) == 0
+	return change == incident.Answered && len(prev.Told) == 0
 }
 
 func putOp(key string, value []byte, etag string) store.Op {

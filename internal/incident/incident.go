@@ -67,7 +67,9 @@ const (
 	Cleared Change = "resolved"
 	Blurred Change = "uncertain" // it can no longer, or not yet, be answered
 	Unclear Change = "unclear"   // nor could it for UnclearAfter
-	Ended   Change = "ended"     // what it was about is gone
+	// Answered: it could not be answered, and is found to be fine.
+	Answered Change = "answered"
+	Ended    Change = "ended" // what it was about is gone
 )
 
 // UnclearAfter is how long a check must go unanswered until people are told: a read
@@ -108,6 +110,9 @@ func Next(prev *Incident, v risk.Verdict, now time.Time) (Incident, Change) {
 		next.State, next.Changed, next.Verdict, next.Doing, next.Acked = Resolved, now.UTC(), v, "", nil
 		if prev.State == Open || prev.Unclear {
 			next = next.turned(now)
+		}
+		if prev.State == Uncertain {
+			return next, Answered
 		}
 		return next, Cleared
 	case prev.State != Open:

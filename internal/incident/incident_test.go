@@ -65,9 +65,9 @@ func TestWhatStaysUnanswered(t *testing.T) {
 		{4, risk.Unknown, incident.None, 0},
 		{5, risk.Unknown, incident.Unclear, 1},
 		{6, risk.Unknown, incident.None, 1},
-		{7, risk.OK, incident.Cleared, 2},
+		{7, risk.OK, incident.Answered, 2},
 		{8, risk.Unknown, incident.Blurred, 2},
-		{12, risk.OK, incident.Cleared, 2}, // nobody was told
+		{12, risk.OK, incident.Answered, 2}, // nobody was told
 		{13, risk.Unknown, incident.Blurred, 2},
 		{19, risk.Unknown, incident.Unclear, 3},
 		{20, risk.Broken, incident.Opened, 4},
