@@ -53,7 +53,7 @@ func incidentPage(k guard.Known, v visit) funchost.Response {
 }
 
 // spans are the times that the page offers, each with its end: nobody is to reckon at
-// night.
+// night. They fit a telephone's width.
 func spans(now time.Time) []span {
 	var out []span
 	for _, hours := range [...]int{1, 4, 12, 24, 3 * 24, 7 * 24, int(guard.MaxSilence / time.Hour)} {
@@ -64,7 +64,7 @@ func spans(now time.Time) []span {
 		case hours > 24:
 			words = strconv.Itoa(hours/24) + " days"
 		}
-		out = append(out, span{strconv.Itoa(hours) + "h", words + ", until " + at(now.Add(time.Duration(hours)*time.Hour))})
+		out = append(out, span{strconv.Itoa(hours) + "h", words + ", until " + now.Add(time.Duration(hours)*time.Hour).UTC().Format("2 Jan 15:04 UTC")})
 	}
 	return out
 }

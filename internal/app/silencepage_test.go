@@ -68,7 +68,7 @@ func TestTheSilencePageShowsAndThePostSilences(t *testing.T) {
 	page := ask(t, base, "GET", id, "", who, browser)
 	mark := markOn(t, page)
 	for _, want := range []string{
-		"is open", `is-bad">critical</span>`, "every alert of CMK-010 about key:kv-a.vault.azure.net/kek", "every alert about the vault kv-a and what hangs on it", "4 hours, until 20", "30 days, until 20",
+		"is open", `is-bad">critical</span>`, "every alert of CMK-010 about key:kv-a.vault.azure.net/kek", "every alert about the vault kv-a and what hangs on it", ">4 hours, until ", "<option value=\"720h\">30 days, until ",
 	} {
 		if !strings.Contains(page.Body, want) {
 			t.Errorf("the page does not say %q:\n%s", want, page.Body)
