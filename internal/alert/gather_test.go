@@ -247,9 +247,16 @@ func TestWhatWaitsForADigestHasItsStandIns(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	k.tell(1, alert.Resolve, risk.High, "chat")
+	k.tell(2, alert.Resolve, risk.High, "chat")
 	k.wait(6*time.Minute, 10*time.Second, parts...)
-	if last := k.chans["pager"].got[len(k.chans["pager"].got)-1]; last.Lifecycle != alert.Resolve || last.Title != "problem 1" {
-		t.Errorf("who stood in is told of the end: %+v", last)
+	if got := k.chans["chat"].got; len(got) != 2 || got[1].Lifecycle != alert.Resolve || len(got[1].Members) != 2 {
+		t.Errorf("%+v", got)
+	}
+	for n := 1; n <= 2; n++ {
+		_, a := inVault(n, alert.Resolve, risk.High)
+		if got := k.chans["pager"].lives(a.DedupKey); !slices.Equal(got, []alert.Lifecycle{alert.Trigger, alert.Resolve}) {
+			t.Errorf("who stood in is told of the end: %v", got)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package alert_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,7 +9,9 @@ import (
 	"time"
 
 	"cmkguard/internal/alert"
+	"cmkguard/internal/fault"
 	"cmkguard/internal/risk"
+	"cmkguard/internal/store"
 )
 
 // stormy is a bench whose chat and pager tell a storm as one; the pager keeps incidents.
@@ -194,5 +197,50 @@ func TestWhatWaitedForAChannelIsAStorm(t *testing.T) {
 	}
 	if len(single) > 10 || len(single)+stands != 60 {
 		t.Errorf("%d alone, %d together", len(single), stands)
+	}
+}
+
+// What the receiver has by its own key is told by that, storm or not; and a success
+// calls nobody.
+func TestWhatAReceiverKeepsIsToldByItsKey(t *testing.T) {
+	t.Parallel()
+	k := stormy(t, "pager")
+	for n := range 30 {
+		k.tell(n, alert.Trigger, risk.High, "pager")
+	}
+	pager := k.chans["pager"]
+	k.clock = k.clock.Add(time.Second)
+	k.tell(0, alert.Update, risk.High, "pager")
+	k.tell(1, alert.Resolve, risk.High, "pager")
+	k.tell(100, alert.Notice, risk.Info, "pager")
+	if got := pager.got[20:]; len(got) != 3 || got[0].Title != "problem 0" || got[1].Title != "problem 1" || got[2].Title != "problem 100" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What may have been told, though no receipt says so, is told again by itself, under its
+// own id.
+func TestWhatMayHaveBeenToldIsNoPartOfAStorm(t *testing.T) {
+	t.Parallel()
+	k := stormy(t, "pager")
+	part, a := inVault(99, alert.Trigger, risk.High)
+	k.put(part, a, alert.To("pager")...)
+	k.state.fail = func(ops []store.Op) error {
+		if slices.ContainsFunc(ops, func(o store.Op) bool { return strings.Contains(string(o.Value), `"state":"sent"`) }) {
+			return fault.New(fault.Transient, "flaky", "no receipt")
+		}
+		return nil
+	}
+	if _, _, err := k.d.Dispatch(context.Background(), part); err == nil {
+		t.Fatal("it has a receipt")
+	}
+	k.state.fail = nil
+	for n := range 30 {
+		k.tell(n, alert.Trigger, risk.High, "pager")
+	}
+	k.clock = k.clock.Add(time.Minute)
+	k.tend(part)
+	if got := k.chans["pager"].ids(); got[0] != a.ID || got[len(got)-1] != a.ID || k.outbox(part)["pager "+a.ID].State != alert.Sent {
+		t.Errorf("%v", got)
 	}
 }

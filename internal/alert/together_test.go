@@ -233,9 +233,9 @@ func TestWhateverHappensWhatIsToldTogetherIsAccountedFor(t *testing.T) {
 		k.chans["pager"].fail, k.chans["chat"].fail = nil, nil
 		d = k.boot()
 		calm := func() {
-			for range 20 {
+			for range 12 {
 				k.life(d, parts...)
-				k.clock = k.clock.Add(2 * time.Minute)
+				k.clock = k.clock.Add(4 * time.Minute)
 			}
 		}
 		calm()
