@@ -30,9 +30,9 @@ func TestAMomentInWhichNothingCanBeReadIsNotTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.DryRun})
 	for range 6 { // it comes and goes
-		w.refuseVault(2 * time.Minute)
+		w.refuseVault(6 * time.Minute)
 		w.take(w.sim.NearExpiry(w.key, fmt.Sprint("e", w.sim.Clock().Now().Unix())))
-		w.runFor(4 * time.Minute)
+		w.runFor(10 * time.Minute)
 	}
 	for _, a := range w.told.all {
 		if strings.Contains(a.Title, "Cannot tell") || strings.HasPrefix(a.Title, "Fixed") {
@@ -46,9 +46,9 @@ func TestAMomentInWhichNothingCanBeReadIsNotTold(t *testing.T) {
 func TestWhatStaysUnclearIsToldOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, setup{kind: "v1", created: year, mode: policy.DryRun})
-	w.refuseVault(20 * time.Minute)
+	w.refuseVault(30 * time.Minute)
 	w.take(w.sim.NearExpiry(w.key, fmt.Sprint("e", w.sim.Clock().Now().Unix())))
-	w.runFor(4 * time.Minute)
+	w.runFor(14 * time.Minute)
 	if w.told.has("", "Cannot tell") {
 		t.Error("told before anybody could know that it stays so")
 	}

@@ -73,9 +73,10 @@ const (
 )
 
 // UnclearAfter is how long a check must go unanswered until people are told: a read
-// that was throttled or timed out is made again before that, and would be told, and
-// told to be fine, each time.
-const UnclearAfter = 5 * time.Minute
+// that was throttled or timed out is made again before that, and a new grant has
+// settled (ten minutes, risk.Limits); either would be told, and told to be fine, each
+// time.
+const UnclearAfter = 15 * time.Minute
 
 // RowKey returns the incident's row in its subject's partition.
 func RowKey(check string) string { return "incident~" + check }

@@ -51,7 +51,7 @@ func TestTheLifeOfAnIncident(t *testing.T) {
 	}
 }
 
-// A question is told once it was open for five minutes, once, and its answer is a turn
+// A question is told once it was open for a quarter of an hour, once, and its answer is a turn
 // like any other; one that is answered sooner is told to nobody.
 func TestWhatStaysUnanswered(t *testing.T) {
 	t.Parallel()
@@ -62,16 +62,16 @@ func TestWhatStaysUnanswered(t *testing.T) {
 		want   incident.Change
 		turns  int
 	}{
-		{4, risk.Unknown, incident.None, 0},
-		{5, risk.Unknown, incident.Unclear, 1},
-		{6, risk.Unknown, incident.None, 1},
-		{7, risk.OK, incident.Answered, 2},
-		{8, risk.Unknown, incident.Blurred, 2},
-		{12, risk.OK, incident.Answered, 2}, // nobody was told
-		{13, risk.Unknown, incident.Blurred, 2},
-		{19, risk.Unknown, incident.Unclear, 3},
-		{20, risk.Broken, incident.Opened, 4},
-		{30, risk.Unknown, incident.None, 4}, // it stays open
+		{14, risk.Unknown, incident.None, 0},
+		{15, risk.Unknown, incident.Unclear, 1},
+		{16, risk.Unknown, incident.None, 1},
+		{17, risk.OK, incident.Answered, 2},
+		{18, risk.Unknown, incident.Blurred, 2},
+		{32, risk.OK, incident.Answered, 2}, // nobody was told
+		{33, risk.Unknown, incident.Blurred, 2},
+		{49, risk.Unknown, incident.Unclear, 3},
+		{50, risk.Broken, incident.Opened, 4},
+		{55, risk.Unknown, incident.None, 4}, // it stays open
 	} {
 		var change incident.Change
 		i, change = incident.Next(&i, verdict(step.answer), start.Add(time.Duration(step.minute)*time.Minute))
