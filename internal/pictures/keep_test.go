@@ -14,7 +14,7 @@ const maxKept = 60_000 // bytes of one picture of the documentation
 
 // kept are the pictures that the documentation shows.
 func kept() []string {
-	return []string{"slack/key-deleted", "teams/key-deleted", "email/key-deleted", "teams/rotation-done", "pages/held", "pages/silence"}
+	return []string{"slack/key-deleted", "teams/key-deleted", "email/key-deleted", "teams/rotation-done", "slack/digest", "pages/held", "pages/silence"}
 }
 
 // keep writes the picture into docs/images, in 24 colours: text needs no more, and
