@@ -126,12 +126,16 @@ func (g gathering) openIn(key string, taken []member) map[string]bool {
 			out[m.Brief.DedupKey] = true
 		}
 	}
+	all := slices.Clone(taken)
 	for _, m := range g.members {
 		if m.State == memberTaken {
-			see(m)
+			all = append(all, m)
 		}
 	}
-	for _, m := range taken {
+	slices.SortStableFunc(all, func(a, b member) int { // in the order in which they are told, whoever announced them when
+		return cmp.Or(a.Brief.Made.Compare(b.Brief.Made), cmp.Compare(stage(Alert{Lifecycle: a.Brief.Lifecycle}), stage(Alert{Lifecycle: b.Brief.Lifecycle})))
+	})
+	for _, m := range all {
 		see(m)
 	}
 	return out

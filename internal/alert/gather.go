@@ -114,6 +114,7 @@ type member struct {
 // brief is what a digest says of a member.
 type brief struct {
 	Member
+	Made    time.Time  `json:"made"` // when the alert was made
 	Check   string     `json:"check,omitempty"`
 	Vault   string     `json:"vault,omitempty"`
 	Breaks  string     `json:"breaks,omitempty"`
@@ -129,7 +130,7 @@ const briefImpact = 5
 func briefOf(a Alert) brief {
 	b := brief{
 		Member: Member{ID: a.ID, DedupKey: a.DedupKey, Lifecycle: a.Lifecycle, Severity: a.Severity, Title: a.Title, Subject: a.Subject},
-		Check:  a.Check, Vault: a.Vault, Breaks: Clean(a.Breaks, shortText), By: a.By, ByMeans: a.ByMeans,
+		Made:   a.At, Check: a.Check, Vault: a.Vault, Breaks: Clean(a.Breaks, shortText), By: a.By, ByMeans: a.ByMeans,
 	}
 	if a.DryRun {
 		b.Title = "[DRY RUN] " + b.Title

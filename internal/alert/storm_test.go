@@ -244,3 +244,34 @@ func TestWhatMayHaveBeenToldIsNoPartOfAStorm(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// What comes and ends in one moment has ended: by when its alerts were made, and not by
+// when they were announced.
+func TestWhatEndsInTheMomentInWhichItCame(t *testing.T) {
+	t.Parallel()
+	k := stormy(t, "pager")
+	var parts []string
+	for n := range 21 {
+		parts = append(parts, k.tell(n, alert.Trigger, risk.High, "pager"))
+	}
+	k.clock = k.clock.Add(31 * time.Second) // the last of them is due, and takes along what comes now
+	for n := 50; n < 58; n++ {
+		part, a := inVault(n, alert.Trigger, risk.High)
+		k.put(part, a, alert.To("pager")...)
+		if _, _, err := k.d.Dispatch(context.Background(), part); err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, part)
+	}
+	k.tend(parts...)
+	for n := 50; n < 58; n++ {
+		k.tell(n, alert.Resolve, risk.High, "pager")
+	}
+	k.wait(6*time.Minute, 10*time.Second, parts...)
+	k.tell(20, alert.Resolve, risk.High, "pager")
+	k.wait(6*time.Minute, 10*time.Second, parts...)
+	_, storm := k.chans["pager"].split()
+	if last := storm[len(storm)-1]; len(storm) != 3 || len(storm[0].Members) != 9 || last.Lifecycle != alert.Resolve {
+		t.Errorf("%+v", storm)
+	}
+}
