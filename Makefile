@@ -21,7 +21,7 @@ bin/cmkguard: FORCE
 FORCE:
 
 test: ## every test that needs only Go and make
-	$(GO) test -shuffle=on ./...
+	$(GO) test -timeout 30m -shuffle=on ./...
 
 race: ## the tests under the race detector, properties of the guard with a fifth of their cases (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 60m -shuffle=on $$($(GO) list ./internal/... ./handlers/... | grep -v '/internal/guard$$')
