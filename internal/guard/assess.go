@@ -24,6 +24,7 @@ import (
 type picture struct {
 	run      Survey
 	signal   event.Signal
+	blurred  bool // something that would be critical cannot be answered since this look
 	peek     bool // nothing may be stored
 	now      time.Time
 	wirings  []wiring.Wiring
@@ -85,7 +86,10 @@ func (g *Guard) assessed(ctx context.Context, s event.Signal, lastTry bool) (p *
 		}
 	}
 	ended, err := g.bury(ctx, run, p)
-	if touched = append(touched, ended...); err != nil {
+	if touched = append(touched, ended...); err == nil {
+		err = g.lookAgain(ctx, p)
+	}
+	if err != nil {
 		return p, touched, err
 	}
 	if call := p.unread(); call != "" && !lastTry {
@@ -118,6 +122,18 @@ func (g *Guard) complete(ctx context.Context, run Survey, p *picture) error {
 		return err
 	}
 	return g.enroll(ctx, p)
+}
+
+// lookAgain queues the look after which people are told of what still cannot be
+// answered. Such a look queues no other, and each other look one at most: what comes and
+// goes would have them multiply.
+func (g *Guard) lookAgain(ctx context.Context, p *picture) error {
+	if !p.blurred || p.signal.Kind == event.Again {
+		return nil
+	}
+	m := lookMessage(p.signal.Subject, p.signal.Key)
+	m.Hint = event.Again
+	return g.send(ctx, m, incident.UnclearAfter+time.Second)
 }
 
 // subjects are those that were judged, and the signal's own.

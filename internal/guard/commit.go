@@ -46,9 +46,6 @@ func (g *Guard) bringUpToDate(ctx context.Context, p *picture, subject event.Sub
 			return err
 		}
 	}
-	if b.blurred {
-		b.after = append(b.after, lookAgain(p.signal))
-	}
 	if len(b.ops) == 0 && (len(b.entries) == 0 || !asked) {
 		return nil
 	}
@@ -67,18 +64,10 @@ func (g *Guard) sendAll(ctx context.Context, list []later) error {
 	return nil
 }
 
-// lookAgain is the look after which people are told of what still cannot be answered.
-func lookAgain(s event.Signal) later {
-	m := lookMessage(s.Subject, s.Key)
-	m.Hint = event.Again
-	return later{m, incident.UnclearAfter + time.Second}
-}
-
 type batch struct {
 	entries []journal.Entry
 	ops     []store.Op
 	after   []later // sent once the batch is written
-	blurred bool    // something that would be critical could not be answered
 }
 
 type later struct {
@@ -117,7 +106,7 @@ func (g *Guard) applyVerdict(ctx context.Context, p *picture, partition string, 
 	if change == incident.None {
 		return nil
 	}
-	b.blurred = b.blurred || change == incident.Blurred && v.Severity == risk.Critical && v.Cluster != ""
+	p.blurred = p.blurred || change == incident.Blurred && v.Severity == risk.Critical && v.Cluster != ""
 	if f, ok := p.foundOf(prev, next, change); ok {
 		if err := g.noteFound(ctx, f); err != nil {
 			return err
