@@ -135,7 +135,6 @@ func (d *door) open(ctx context.Context, cancel func(), srv *funchost.Server, p 
 		},
 		Timers: []localhost.Timer{{Function: sweep.Name, Binding: sweep.Binding, Every: guard.SweepEvery}},
 		Now:    w.now,
-		Jumps:  w.profile.ClockURL != "",
 		Log:    log,
 	})
 	defer close(d.done)

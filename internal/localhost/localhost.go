@@ -56,11 +56,9 @@ type Options struct {
 	Queue   store.Queue
 	Queues  map[string]Target // by queue name
 	Timers  []Timer
-	// Now is the clock that timers follow; a simulated one Jumps, and is looked at more
-	// often.
-	Now   func() time.Time
-	Jumps bool
-	Log   zerolog.Logger
+	// Now is the clock that timers follow; a simulated one may jump.
+	Now func() time.Time
+	Log zerolog.Logger
 	// HTTP may be nil for a client that waits longer than any invocation takes.
 	HTTP *http.Client
 	// NewID makes invocation ids; nil means random UUIDs.
@@ -90,14 +88,6 @@ func New(o Options) *Host {
 		o.Visibility = DefaultVisibility
 	}
 	return &Host{o: o, stopping: make(chan struct{})}
-}
-
-// longest is how long nothing is looked at, in wall time.
-func (h *Host) longest() time.Duration {
-	if h.o.Jumps {
-		return pollMin
-	}
-	return pollMax
 }
 
 // Run pumps until Stop, and then returns when what is in flight has ended; or

@@ -44,7 +44,7 @@ func (h *Host) pump(ctx context.Context, queue string, target Target) {
 		if !h.pause(ctx, wait) {
 			return
 		}
-		wait = min(2*wait, h.longest())
+		wait = min(2*wait, pollMax)
 	}
 }
 

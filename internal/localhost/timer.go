@@ -18,7 +18,7 @@ func (h *Host) time(ctx context.Context, t Timer) {
 	for !h.stopped(ctx) {
 		now := h.o.Now()
 		if now.Before(next) {
-			if !h.pause(ctx, min(max(next.Sub(now), pollMin), h.longest())) {
+			if !h.pause(ctx, min(max(next.Sub(now), pollMin), pollMax)) {
 				return
 			}
 			continue
