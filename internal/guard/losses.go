@@ -223,15 +223,12 @@ func (g *Guard) factsOf(ctx context.Context, d *loss.Day, day time.Time) error {
 	return err
 }
 
-// signalDone reports whether a signal that was taken in was worked on. One that is not
-// there any more was: no other is forgotten.
+// signalDone reports whether a signal that was taken in was worked on. Of one that is not
+// there nobody can say so: days are closed long before signals are forgotten.
 func (g *Guard) signalDone(ctx context.Context, partition string) (bool, error) {
 	row, ok, err := g.get(ctx, partition, signalRow)
-	if err != nil || !ok {
-		return err == nil, err
-	}
 	var st storedSignal
-	return json.Unmarshal(row.Value, &st) == nil && st.State == signalDone, err
+	return ok && json.Unmarshal(row.Value, &st) == nil && st.State == signalDone, err
 }
 
 // explain looks for a signal that told of a finding after all.
