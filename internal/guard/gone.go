@@ -109,8 +109,7 @@ func (g *Guard) openIncidents(ctx context.Context, subject event.Subject) (rows 
 	return rows, err
 }
 
-// endAll ends a subject's incidents in one batch. Only those that people were told
-// of are told to be over.
+// endAll ends a subject's incidents in one batch.
 func (g *Guard) endAll(ctx context.Context, p *picture, subject event.Subject, why string, evidence []risk.Evidence) ([]string, error) {
 	rows, err := g.openIncidents(ctx, subject)
 	if err != nil || len(rows) == 0 {
@@ -122,14 +121,23 @@ func (g *Guard) endAll(ctx context.Context, p *picture, subject event.Subject, w
 		if json.Unmarshal(row.Value, &was) != nil {
 			continue // unreachable: openIncidents read it
 		}
-		next, change := incident.End(was, why, evidence, p.now)
-		b.ops = append(b.ops, putOp(row.Key, encode(next), row.ETag))
-		b.entries = append(b.entries, entryFor(p.signal, next, change))
-		if a, ok := g.incidentAlert(p, next, change); ok && (was.State == incident.Open || len(was.Told) > 0) {
-			ops, _ := g.outboxOf(a, was.Told)
-			b.ops = append(b.ops, ops...)
-		}
+		g.end(p, was, row.ETag, why, evidence, b)
 	}
 	partition := incident.Partition(subject)
 	return []string{partition}, g.commit(ctx, partition, b.entries, b.ops...)
+}
+
+// end adds to the batch that an incident is over though nobody can say that its check
+// would be ok. Only those that people were told of are told to be over.
+func (g *Guard) end(p *picture, was incident.Incident, etag, why string, evidence []risk.Evidence, b *batch) {
+	next, change := incident.End(was, why, evidence, p.now)
+	if change == incident.None {
+		return
+	}
+	b.ops = append(b.ops, putOp(incident.RowKey(was.Check), encode(next), etag))
+	b.entries = append(b.entries, entryFor(p.signal, next, change))
+	if a, ok := g.incidentAlert(p, next, change); ok && (was.State == incident.Open || len(was.Told) > 0) {
+		ops, _ := g.outboxOf(a, was.Told)
+		b.ops = append(b.ops, ops...)
+	}
 }

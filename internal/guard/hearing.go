@@ -32,6 +32,12 @@ func heardRow(subscription string) string {
 func (g *Guard) judgeHearings(ctx context.Context, run Survey) ([]risk.Verdict, error) {
 	var out []risk.Verdict
 	for _, s := range g.Watch.Subscriptions {
+		if why := unheard(g.Policy.Declared.Resources, s); why != "" {
+			if err := g.unasked(ctx, self.Events, self.Watched(s), why); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		v, err := g.judgeHearing(ctx, run, s)
 		if err != nil {
 			return nil, err
@@ -41,13 +47,18 @@ func (g *Guard) judgeHearings(ctx context.Context, run Survey) ([]risk.Verdict, 
 	return out, nil
 }
 
-func (g *Guard) judgeHearing(ctx context.Context, run Survey, subscription string) (risk.Verdict, error) {
-	switch d := g.Policy.Declared.Resources; {
+// unheard is why the policy does not ask it of the subscription; "" if it does.
+func unheard(d policy.ResourceEvents, subscription string) string {
+	switch {
 	case !d.Set():
-		return self.Unasked(subscription, "the policy does not say where events of subscriptions lead: set resourceEvents", g.Now()), nil
+		return "the policy does not say where events of subscriptions lead: set resourceEvents"
 	case !d.Asks(subscription):
-		return self.Unasked(subscription, "resourceEvents.subscriptions of the policy does not list it", g.Now()), nil
+		return "resourceEvents.subscriptions of the policy does not list it"
 	}
+	return ""
+}
+
+func (g *Guard) judgeHearing(ctx context.Context, run Survey, subscription string) (risk.Verdict, error) {
 	before, etag, err := g.heard(ctx, subscription)
 	if err != nil {
 		return risk.Verdict{}, err

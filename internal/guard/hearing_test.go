@@ -3,10 +3,12 @@ package guard_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"cmkguard/internal/alert"
 	"cmkguard/internal/azureid"
 	"cmkguard/internal/azuresim"
 	"cmkguard/internal/event"
@@ -245,7 +247,12 @@ func TestOnlyWhatThePolicyAsks(t *testing.T) {
 	n := w.looks()
 	w.take(w.sim.ResourceDeleted("Microsoft.EventGrid/systemTopics/delete", hears))
 	w.hours(1)
-	w.want("not asked", "SELF-001", 1, 1)
+	w.want("not asked", "SELF-001", 1, 0)
+	if !slices.ContainsFunc(w.told.all, func(a alert.Alert) bool {
+		return a.Check == "SELF-001" && strings.HasPrefix(a.Title, "Over: ") && strings.Contains(a.What, "not asked")
+	}) {
+		t.Fatal("people were not told that it is over, and why")
+	}
 	w.g.Policy.Declared.Resources.Function = ""
 	w.hours(1)
 	if got := w.looks(); got != n {

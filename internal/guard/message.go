@@ -12,7 +12,6 @@ import (
 	"cmkguard/internal/event"
 	"cmkguard/internal/fault"
 	"cmkguard/internal/journal"
-	"cmkguard/internal/store"
 )
 
 // message is one item of the work queue: under 1 KB, its payload in state.
@@ -93,13 +92,12 @@ func decodeMessage(b []byte) (message, error) {
 	return m, fault.New(fault.Invalid, "guard.work", "message field kind: %q is not signal, saga, tend, look, rights, drill, beat or pulse", m.Kind)
 }
 
-// send queues m for after the delay, which is cut to what a queue keeps a message back.
 func (g *Guard) send(ctx context.Context, m message, delay time.Duration) error {
 	raw, err := canonical.JSON(m)
 	if err != nil {
 		return err
 	}
-	return g.Queue.Put(ctx, WorkQueue, raw, min(max(0, delay), store.MaxDelay))
+	return g.Queue.Put(ctx, WorkQueue, raw, max(0, delay))
 }
 
 // maxClashes is how often others may be faster before that counts as a failure: for

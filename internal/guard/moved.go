@@ -27,13 +27,7 @@ func (g *Guard) endMoved(ctx context.Context, p *picture, cluster event.Subject,
 		if !ok || !moves(was, v) {
 			continue
 		}
-		next, change := incident.End(was, "it is answered at "+v.Subject.String()+" now: "+string(v.Answer), v.Evidence, p.now)
-		b.ops = append(b.ops, putOp(row.Key, encode(next), row.ETag))
-		b.entries = append(b.entries, entryFor(p.signal, next, change))
-		if a, ok := g.incidentAlert(p, next, change); ok && (was.State == incident.Open || len(was.Told) > 0) {
-			ops, _ := g.outboxOf(a, was.Told)
-			b.ops = append(b.ops, ops...)
-		}
+		g.end(p, was, row.ETag, "it is answered at "+v.Subject.String()+" now: "+string(v.Answer), v.Evidence, b)
 	}
 	return nil
 }

@@ -24,18 +24,19 @@ func (g *Guard) judgeOwner(p *picture, w wiring.Wiring) {
 	p.add(self.JudgeOwner(w, us, g.owns(w), plan.Owners(w)))
 }
 
-// judgeRivals judges who else may act in the watched scope, and keeps who that is.
-func (g *Guard) judgeRivals(ctx context.Context, run Survey) (risk.Verdict, error) {
+// judgeRivals judges who else may act in the watched scope, and keeps who that is. Where
+// no owner is declared nothing is judged.
+func (g *Guard) judgeRivals(ctx context.Context, run Survey) ([]risk.Verdict, error) {
 	if g.Policy.Owner.Installation == "" {
-		return self.JudgeRivals(wiring.Fact[[]wiring.Rival]{}, nil, "no owner is declared", g.Now()), nil
+		return nil, g.unasked(ctx, self.Owner, self.Us(), "no owner is declared")
 	}
 	who := ""
 	if g.CanWrite { // without a remediator of ours every one is another's
 		var err error
 		if who, err = g.Watch.Remediator.Principal(ctx); err != nil {
-			return self.JudgeRivals(wiring.Failed[[]wiring.Rival]("token of the remediator", g.Now(), err.Error()), nil, "", g.Now()), nil
+			return []risk.Verdict{self.JudgeRivals(wiring.Failed[[]wiring.Rival]("token of the remediator", g.Now(), err.Error()), nil)}, nil //nolint:nilerr // it is the answer: unknown
 		}
 	}
 	f := run.Rivals(ctx, remediatorRole, who)
-	return self.JudgeRivals(f, g.Policy.Owner.Others, "", g.Now()), g.noteRivals(ctx, f)
+	return []risk.Verdict{self.JudgeRivals(f, g.Policy.Owner.Others)}, g.noteRivals(ctx, f)
 }

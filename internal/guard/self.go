@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -66,6 +67,26 @@ func (g *Guard) applySelf(ctx context.Context, verdicts ...risk.Verdict) (touche
 		}
 	}
 	return touched, nil
+}
+
+// unasked ends an incident about ourselves that the policy does not ask about any more:
+// it is over, and nobody says that it is mended.
+func (g *Guard) unasked(ctx context.Context, check string, subject event.Subject, why string) error {
+	partition := incident.Partition(subject)
+	row, ok, err := g.get(ctx, partition, incident.RowKey(check))
+	var was incident.Incident
+	if err != nil || !ok || json.Unmarshal(row.Value, &was) != nil { // damaged: the next verdict says so
+		return err
+	}
+	p, b := &picture{signal: lookAt(subject, azureid.Key{}), now: g.Now()}, &batch{}
+	g.end(p, was, row.ETag, "not asked: "+why, []risk.Evidence{{Call: "policy", At: p.now.UTC(), Value: why}}, b)
+	if len(b.ops) == 0 {
+		return nil
+	}
+	if err := g.commit(ctx, partition, b.entries, b.ops...); !fault.Is(err, fault.Conflict) {
+		return err
+	}
+	return nil // somebody else judged it; the next look ends it
 }
 
 // Started settles, once at each start, whether settings and policy are in force
@@ -146,7 +167,7 @@ func (g *Guard) watchAround(ctx context.Context, run Survey) error {
 		if err != nil {
 			return err
 		}
-		verdicts = append(verdicts, g.judgeHands(ctx, run), rivals)
+		verdicts = append(append(verdicts, g.judgeHands(ctx, run)), rivals...)
 	}
 	_, err = g.applySelf(ctx, verdicts...)
 	return errors.Join(err, g.rightsDue(ctx))

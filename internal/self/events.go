@@ -39,12 +39,6 @@ func Watched(subscription string) event.Subject {
 	return event.Subject{Kind: event.SubjectScope, ID: "/subscriptions/" + strings.ToLower(subscription)}
 }
 
-// Unasked answers SELF-001 about a subscription of which the policy does not ask it:
-// nothing is judged, and what was open is over.
-func Unasked(subscription, why string, now time.Time) risk.Verdict {
-	return verdict(Events, Watched(subscription), risk.OK, []risk.Evidence{{Call: "policy", At: now.UTC(), Value: why}}, "not asked: %s", why)
-}
-
 // JudgeEvents answers SELF-001 about one subscription: that what is done to its
 // resources is told to one of the ears. It also returns what to remember of it; before
 // is what was remembered.

@@ -176,10 +176,3 @@ func TestWhatDoesNotSettleIsDeaf(t *testing.T) {
 		t.Error("it is still counted as about to work")
 	}
 }
-
-func TestWhatIsNotAskedIsOver(t *testing.T) {
-	t.Parallel()
-	if v := self.Unasked(sub, "nobody asks", now); v.Answer != risk.OK || v.Check != self.Events || !strings.Contains(v.Why, "not asked: nobody asks") {
-		t.Errorf("%+v", v)
-	}
-}

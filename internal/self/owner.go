@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"cmkguard/internal/event"
 	"cmkguard/internal/risk"
@@ -46,12 +45,8 @@ func others(tags map[string]string, us string) []string {
 }
 
 // JudgeRivals answers SELF-009 about the whole scope: who else may act in it. known
-// are the object ids that the policy names as other installations'. idle is not
-// empty where no owner is declared.
-func JudgeRivals(f wiring.Fact[[]wiring.Rival], known []string, idle string, now time.Time) risk.Verdict {
-	if idle != "" {
-		return verdict(Owner, Us(), risk.OK, []risk.Evidence{{Call: "policy", At: now.UTC(), Value: idle}}, "%s", idle)
-	}
+// are the object ids that the policy names as other installations'.
+func JudgeRivals(f wiring.Fact[[]wiring.Rival], known []string) risk.Verdict {
 	seen := []risk.Evidence{{Call: f.Call, At: f.At, Value: f.Why}}
 	if !f.OK() {
 		return verdict(Owner, Us(), risk.Unknown, seen, "who else may act here cannot be told: %s", f.Why)
