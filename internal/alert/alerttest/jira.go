@@ -79,15 +79,7 @@ const JiraDone = "31"
 // "Transition issue" an id that the workflow has there. site nil: each server has its own.
 // keeps: whatever is asked for is open there.
 func Jira(auth, project string, site *JiraSite, keeps bool) Provider {
-	var own sync.Map
-	of := func(r *http.Request) *JiraSite {
-		if site != nil {
-			return site
-		}
-		v, _ := own.LoadOrStore(r.Host, &JiraSite{})
-		s, _ := v.(*JiraSite)
-		return s
-	}
+	of := eachHost(site)
 	return Provider{
 		Name: "jira", OK: http.StatusCreated, Busy: `{"errorMessages":["Rate limit exceeded."]}`,
 		Refuse: func(r *http.Request, body []byte) *Refusal {

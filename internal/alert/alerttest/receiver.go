@@ -166,3 +166,17 @@ func (r *Receiver) behave(w http.ResponseWriter, req *http.Request, mood Mood) {
 	case Right:
 	}
 }
+
+// eachHost returns what a server keeps: the same for all, or, where that is nil, one of
+// its own for each.
+func eachHost[T any](same *T) func(*http.Request) *T {
+	var own sync.Map
+	return func(r *http.Request) *T {
+		if same != nil {
+			return same
+		}
+		v, _ := own.LoadOrStore(r.Host, new(T))
+		out, _ := v.(*T)
+		return out
+	}
+}

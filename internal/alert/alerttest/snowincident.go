@@ -64,15 +64,7 @@ const snowTable = "/api/now/table/incident"
 // auth opens it. table nil: each server has its own. keeps: whatever is asked for is open
 // there.
 func ServiceNowIncident(auth string, table *SnowTable, keeps bool) Provider {
-	var own sync.Map
-	of := func(r *http.Request) *SnowTable {
-		if table != nil {
-			return table
-		}
-		v, _ := own.LoadOrStore(r.Host, &SnowTable{})
-		t, _ := v.(*SnowTable)
-		return t
-	}
+	of := eachHost(table)
 	return Provider{
 		Name: "servicenow-incident", OK: http.StatusOK, Busy: `{"error":{"message":"Rate limit exceeded","detail":"too many requests"},"status":"failure"}`,
 		Refuse: func(r *http.Request, body []byte) *Refusal {
