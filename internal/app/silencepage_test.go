@@ -148,8 +148,7 @@ func TestTheSilencePageShowsAndThePostSilences(t *testing.T) {
 		t.Errorf("%+v", again)
 	}
 	var text string
-	eventually(t, out, "both to be in the record", func() bool { // which the next work item seals
-		sim.Clock().Advance(time.Second)
+	eventually(t, out, "both to be in the record", func() bool { // which the worker seals
 		text, _ = run(t, env, "audit", "export")
 		by := "a1@example.com (object id " + object("1") + ")"
 		return strings.Contains(text, "added by "+by+" until 20") && strings.Contains(text, "ended by "+by+": done early")

@@ -57,7 +57,7 @@ func (g *Guard) Acknowledge(ctx context.Context, partition, check, by, reason st
 	if err := g.commit(ctx, partition, []journal.Entry{entry}, ops...); err != nil {
 		return i, err
 	}
-	return i, g.send(ctx, message{Kind: kindTend, Partition: partition}, 0)
+	return i, g.tendSoon(ctx, partition)
 }
 
 // incidentAt reads an incident. One that is not there, or cannot be read, is Invalid.

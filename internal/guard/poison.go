@@ -67,7 +67,7 @@ func (g *Guard) Poison(ctx context.Context, source, reason string, raw []byte) e
 	case err != nil:
 		return err
 	}
-	return g.send(ctx, message{Kind: kindTend, Partition: poisonPartition}, 0)
+	return g.tendSoon(ctx, poisonPartition)
 }
 
 // Kept is something that waits for a person: input that nobody could handle, or an

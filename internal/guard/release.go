@@ -105,7 +105,7 @@ func (g *Guard) letGo(ctx context.Context, k Kept, text string) error {
 	if err := g.unlist(ctx, k); err != nil {
 		return err
 	}
-	return g.send(ctx, message{Kind: kindTend, Partition: k.row.Partition}, 0) // the record is sealed at once
+	return g.tendSoon(ctx, k.row.Partition)
 }
 
 // unlist takes an alert's name off the list of those given up, unless it was given
@@ -150,7 +150,7 @@ func (g *Guard) tellAgain(ctx context.Context, k Kept, by string) (Replayed, err
 	if err := g.unlist(ctx, k); err != nil {
 		return out, err
 	}
-	return out, g.send(ctx, message{Kind: kindTend, Partition: k.row.Partition}, 0)
+	return out, g.tendSoon(ctx, k.row.Partition)
 }
 
 // over says why an alert is too late to be told, or "".

@@ -103,12 +103,12 @@ func (g *Guard) Started(ctx context.Context) error {
 	if g.Watch.Rights != nil {
 		err = errors.Join(err, g.send(ctx, message{Kind: kindRights}, 0))
 	}
-	return errors.Join(err, g.tendSoon(ctx, touched))
+	return errors.Join(err, g.tendSoon(ctx, touched...))
 }
 
-// tendSoon has the queue deliver what was just put into the outboxes: for paths
-// that no sweep and no work follows.
-func (g *Guard) tendSoon(ctx context.Context, partitions []string) error {
+// tendSoon has the queue deliver what was just put into the outboxes, and seal what was
+// just recorded: for paths that no sweep and no work follows.
+func (g *Guard) tendSoon(ctx context.Context, partitions ...string) error {
 	for _, p := range partitions {
 		if err := g.send(ctx, message{Kind: kindTend, Partition: p}, 0); err != nil {
 			return err

@@ -61,7 +61,7 @@ func (g *Guard) addSilence(ctx context.Context, s hold.Silence, by string) (hold
 		return s, err
 	}
 	text := fmt.Sprintf("%s added by %s until %s", s, by, s.Until.Format(time.RFC3339))
-	return s, g.commit(ctx, hold.Partition, []journal.Entry{silenceEntry(s, text)}, s.Put())
+	return s, g.putSilence(ctx, s, text)
 }
 
 // Unsilence ends a silence now, with a reason or none; the next sweep tells of it.
@@ -80,9 +80,17 @@ func (g *Guard) Unsilence(ctx context.Context, id, by, reason string) (hold.Sile
 		if reason = alert.Clean(reason, 300); reason != "" {
 			text += ": " + reason
 		}
-		return s, g.commit(ctx, hold.Partition, []journal.Entry{silenceEntry(s, text)}, s.Put())
+		return s, g.putSilence(ctx, s, text)
 	}
 	return hold.Silence{}, fault.New(fault.Invalid, "guard.Unsilence", "there is no silence %q: cmkguard silence list shows them", clip(id, 50))
+}
+
+// putSilence writes a silence with its entry, and has the record sealed.
+func (g *Guard) putSilence(ctx context.Context, s hold.Silence, text string) error {
+	if err := g.commit(ctx, hold.Partition, []journal.Entry{silenceEntry(s, text)}, s.Put()); err != nil {
+		return err
+	}
+	return g.tendSoon(ctx, hold.Partition)
 }
 
 func silenceEntry(s hold.Silence, text string) journal.Entry {
@@ -119,7 +127,7 @@ func (g *Guard) endSilences(ctx context.Context) error {
 	if !ended {
 		return nil
 	}
-	return g.send(ctx, message{Kind: kindTend, Partition: hold.Partition}, 0)
+	return g.tendSoon(ctx, hold.Partition)
 }
 
 func (g *Guard) silenceAlert(s hold.Silence, hid hold.Hidden) alert.Alert {
