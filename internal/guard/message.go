@@ -92,6 +92,11 @@ func decodeMessage(b []byte) (message, error) {
 	return m, fault.New(fault.Invalid, "guard.work", "message field kind: %q is not signal, saga, tend, look, rights, drill, beat or pulse", m.Kind)
 }
 
+// name tells the message from others.
+func (m message) name() string {
+	return m.Kind + " " + m.Partition + " " + m.ID + " " + m.Key + " " + m.About
+}
+
 func (g *Guard) send(ctx context.Context, m message, delay time.Duration) error {
 	raw, err := canonical.JSON(m)
 	if err != nil {
@@ -112,13 +117,4 @@ func (m *message) clashed(err error) (again time.Duration, yes bool) {
 	}
 	m.Clashes++
 	return turnAgain + time.Duration(m.Clashes%20)*time.Second, true // not all of them at once
-}
-
-// backoff is the delay before try n (from 1): 5 s doubled up to 10 minutes.
-func backoff(n int) time.Duration {
-	d := 5 * time.Second
-	for range min(n-1, 7) {
-		d *= 2
-	}
-	return min(d, 10*time.Minute)
 }

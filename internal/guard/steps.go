@@ -79,7 +79,7 @@ func (g *Guard) waitToRead(s *saga, held string, read bool) bool {
 		return false
 	}
 	s.Waits++
-	s.NextAt, s.Why = g.Now().Add(backoff(s.Waits)).UTC(), "waits for what could not be read: "+clip(held, 500)
+	s.NextAt, s.Why = g.Now().Add(backoff(s.Waits, 0, s.Plan.ID)).UTC(), "waits for what could not be read: "+clip(held, 500)
 	return true
 }
 

@@ -142,5 +142,5 @@ func (g *Guard) putBack(ctx context.Context, m message) error {
 		return err
 	}
 	m.Tries++
-	return g.send(ctx, m, backoff(m.Tries))
+	return g.send(ctx, m, backoff(m.Tries, 0, m.name()))
 }

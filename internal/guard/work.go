@@ -48,7 +48,7 @@ func (g *Guard) work(ctx context.Context, raw []byte) error {
 	default:
 		m.Tries++
 		g.noteStuck(ctx, m, err)
-		err = g.send(ctx, m, max(backoff(m.Tries), fault.RetryAfter(err)))
+		err = g.send(ctx, m, backoff(m.Tries, fault.RetryAfter(err), m.name()))
 	}
 	if err != nil {
 		return err
