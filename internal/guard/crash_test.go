@@ -236,11 +236,15 @@ func crashPoints(calls []string) []crashPoint {
 	return out
 }
 
-// sparse is the step between the points that are tried: quick in make test, all in
-// make crash, and what CMKGUARD_EVERY says there (1: each point).
+// sparse is the step between the points that are tried: quick in make test, five times
+// that in make race, all in make crash, and what CMKGUARD_EVERY says there (1: each point).
 func sparse(t *testing.T, quick, all int) int {
 	t.Helper()
-	if os.Getenv("CMKGUARD_CRASH") != "all" {
+	switch {
+	case os.Getenv("CMKGUARD_CRASH") == "all":
+	case testing.Short():
+		return 5 * quick
+	default:
 		return quick
 	}
 	n, err := strconv.Atoi(cmp.Or(os.Getenv("CMKGUARD_EVERY"), strconv.Itoa(all)))
