@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -85,12 +84,10 @@ func everyoneFollows(ctx context.Context, d *demo) error {
 	done := func(a alert.Alert) bool {
 		return a.Lifecycle == alert.Notice && strings.HasPrefix(a.Title, "Done: rotate")
 	}
-	before := time.Now()
+	// The handler looks at its timers once a second: a sweep each eight minutes.
+	pace := hostproc.Pace{Calls: func() int { return len(d.sim.Calls()) }, State: d.state, Advance: d.sim.Clock().Advance, Step: time.Minute, Least: 120 * time.Millisecond}
 	err := hostproc.Within(ctx, 2*time.Minute, "both clusters on the new version, and told so", func() (bool, error) {
-		if d.calm() && time.Since(before) >= 120*time.Millisecond { // the handler looks at its timers once a second: a sweep each eight minutes
-			d.sim.Clock().Advance(time.Minute)
-			before = time.Now()
-		}
+		pace.Tick()
 		_, told := d.hook.find(done)
 		return told && on(d.shop) && on(d.sessions), nil
 	})
@@ -109,23 +106,6 @@ func everyoneFollows(ctx context.Context, d *demo) error {
 	}
 	say("one PATCH in all; the old version is still enabled")
 	return nil
-}
-
-// calm reports whether the handler is at rest, as far as can be seen from outside: it
-// neither asked Azure nor wrote to its store since the last time. While it works no
-// minutes may pass, or what it read is too old to be judged, and its messages come again
-// before it is through.
-func (d *demo) calm() bool {
-	seen := fmt.Sprint(len(d.sim.Calls()))
-	files, err := os.ReadDir(d.state)
-	for _, f := range files {
-		if i, err := f.Info(); err == nil {
-			seen += fmt.Sprint(f.Name(), i.ModTime().UnixNano(), i.Size())
-		}
-	}
-	same := err == nil && seen == d.seen
-	d.seen = seen
-	return same
 }
 
 func outOfOrder(ctx context.Context, d *demo) error {

@@ -30,7 +30,6 @@ type demo struct {
 	state   string
 	profile string
 	child   *hostproc.Child
-	seen    string // of the handler's work, when calm last looked
 
 	orders, ledger             azureid.Key
 	shop, sessions, ledgerDB   azureid.Resource

@@ -23,6 +23,7 @@ type world struct {
 	sample azuresim.Sample
 	env    map[string]string
 	binary string
+	state  string // directory
 	points *counter
 }
 
@@ -67,7 +68,7 @@ func newWorld(t *testing.T, binary string) *world {
 func newWorldIn(t *testing.T, binary string, o azuresim.Options) *world {
 	t.Helper()
 	dir := t.TempDir()
-	w := &world{t: t, binary: binary, points: &counter{fired: make(chan struct{})}}
+	w := &world{t: t, binary: binary, state: filepath.Join(dir, "state"), points: &counter{fired: make(chan struct{})}}
 	w.sim = azuresim.New(o)
 	w.sample = w.sim.AddSample("v1", 365*24*time.Hour)
 	server, err := w.sim.Serve()
@@ -78,7 +79,7 @@ func newWorldIn(t *testing.T, binary string, o azuresim.Options) *world {
 	policy := filepath.Join(dir, "policy.yaml")
 	must(t, os.WriteFile(policy, []byte(policyText), 0o600))
 	w.env = map[string]string{
-		"CMKGUARD_STATE": "file:" + filepath.Join(dir, "state"), "CMKGUARD_CLOUD": profile, "CMKGUARD_POLICY": policy,
+		"CMKGUARD_STATE": "file:" + w.state, "CMKGUARD_CLOUD": profile, "CMKGUARD_POLICY": policy,
 		"CMKGUARD_SUBSCRIPTIONS": w.sample.Subscription, "CMKGUARD_REMEDIATOR_CLIENT_ID": "88888888-8888-8888-8888-888888888888",
 	}
 	return w
@@ -126,15 +127,28 @@ func (w *world) story(ctx context.Context, heirs int) error {
 	return w.end(ctx, func() *hostproc.Child { replace(); return living[0] })
 }
 
-// end lets the world's time pass until the end was told by one who is alive.
+// pace is the world's time while the processes in it are looked at.
+func (w *world) pace() *hostproc.Pace {
+	return &hostproc.Pace{
+		Calls: func() int { return len(w.sim.Calls()) }, State: w.state, Advance: w.sim.Clock().Advance,
+		Step: 20 * time.Second, Least: 60 * time.Millisecond,
+	}
+}
+
+// end lets six hours of the world's time pass, or less if the end was told by one who
+// is alive; the wall's time is a bound for what hangs.
 func (w *world) end(ctx context.Context, alive func() *hostproc.Child) error {
-	for end := time.Now().Add(40 * time.Second); ; {
+	pace, ticks := w.pace(), 0
+	for end := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		c := alive()
-		w.sim.Clock().Advance(20 * time.Second)
-		time.Sleep(60 * time.Millisecond) // of the wall's time, for the process to look around
+		if !pace.Tick() && time.Now().Before(end) {
+			continue
+		}
+		ticks++
+		over := ticks > 6*60*3 || time.Now().After(end)
 		if !w.followed() {
-			if time.Now().After(end) {
-				return fmt.Errorf("the cluster never followed\n%s", c.Tail())
+			if over {
+				return fmt.Errorf("the cluster never followed, in %d steps of time\n%s", ticks, c.Tail())
 			}
 			continue
 		}
@@ -142,8 +156,8 @@ func (w *world) end(ctx context.Context, alive func() *hostproc.Child) error {
 		if err == nil {
 			return nil
 		}
-		if time.Now().After(end) {
-			return fmt.Errorf("it did not end: %w\n%s", err, c.Tail())
+		if over {
+			return fmt.Errorf("it did not end, in %d steps of time: %w\n%s", ticks, err, c.Tail())
 		}
 	}
 }
