@@ -42,10 +42,18 @@ func New(op, rawURL string, now func() time.Time) (*Client, error) {
 		return nil, fault.New(fault.Invalid, op, "url %s://%s: want https (http only to a loopback address)", u.Scheme, u.Host)
 	}
 	return &Client{op: op, url: rawURL, now: now, http: &http.Client{
-		Timeout: timeout,
+		Timeout: timeout, Transport: connections(),
 		// A redirect would carry the alert to a host that nobody configured.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
+}
+
+// connections are a client's own: nobody else's CloseIdleConnections breaks off an alert.
+func connections() http.RoundTripper {
+	if t, ok := http.DefaultTransport.(*http.Transport); ok {
+		return t.Clone()
+	}
+	return http.DefaultTransport
 }
 
 func isLoopback(host string) bool {
