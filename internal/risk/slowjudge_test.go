@@ -244,7 +244,7 @@ func TestTheJudgeAgreesWithTheSlowOne(t *testing.T) {
 			t.Fatalf("%s is no ok", want)
 		}
 	})
-	if len(seen) < 4 {
+	if len(seen) < 4 && !testing.Short() { // in short there are too few scenes to say so
 		t.Errorf("the scenes were all alike: %v", seen)
 	}
 }
