@@ -19,6 +19,7 @@ type systemTopic struct {
 	typ                  string // topicType
 	made                 time.Time
 	state                string // of provisioning; "": by its age
+	identities           []string
 }
 
 const (
@@ -60,8 +61,16 @@ func (s *Sim) state(made time.Time) string {
 }
 
 func (s *Sim) topicBody(t *systemTopic) object {
-	return object{"id": t.id, "name": t.id[strings.LastIndexByte(t.id, '/')+1:], "type": "Microsoft.EventGrid/systemTopics", "location": t.location,
+	out := object{"id": t.id, "name": t.id[strings.LastIndexByte(t.id, '/')+1:], "type": "Microsoft.EventGrid/systemTopics", "location": t.location,
 		"properties": object{"source": t.source, "topicType": t.typ, "provisioningState": cmp.Or(t.state, s.state(t.made))}}
+	if len(t.identities) > 0 {
+		users := object{}
+		for _, id := range t.identities {
+			users[id] = object{}
+		}
+		out["identity"] = object{"type": "UserAssigned", "userAssignedIdentities": users}
+	}
+	return out
 }
 
 // putTopic: one system topic per source, in the source's subscription and location
@@ -73,6 +82,9 @@ func (s *Sim) putTopic(w http.ResponseWriter, r *http.Request, c *Caller, path s
 			Source string `json:"source"`
 			Type   string `json:"topicType"`
 		} `json:"properties"`
+		Identity struct {
+			Users object `json:"userAssignedIdentities"`
+		} `json:"identity"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&b); err != nil {
 		armBadRequest("InvalidRequestContent", "The request content was invalid: '%s'.", err).write(w)
@@ -95,7 +107,7 @@ func (s *Sim) putTopic(w http.ResponseWriter, r *http.Request, c *Caller, path s
 			return
 		}
 	}
-	t := s.addTopic(id, &systemTopic{source: v.ID.String(), location: region(v.Location), typ: ofVaults, made: s.clock.Now()})
+	t := s.addTopic(id, &systemTopic{source: v.ID.String(), location: region(v.Location), typ: ofVaults, made: s.clock.Now(), identities: slices.Sorted(maps.Keys(b.Identity.Users))})
 	s.emitResource("ResourceWriteSuccess", "Microsoft.EventGrid/systemTopics/write", id.String(), c.ObjectID)
 	writeJSON(w, http.StatusCreated, s.topicBody(t))
 }

@@ -33,3 +33,10 @@ func (s *Sim) SetTopicState(topic azureid.Resource, state string) {
 	defer s.mu.Unlock()
 	s.topics[topic.Key()].state = state
 }
+
+// SetTopicIdentities gives a system topic these user-assigned identities and no others.
+func (s *Sim) SetTopicIdentities(topic azureid.Resource, ids ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.topics[topic.Key()].identities = ids
+}

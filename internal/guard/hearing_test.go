@@ -19,6 +19,9 @@ const (
 	hears     = root + "Microsoft.EventGrid/systemTopics/cmkguard-resources"
 	allTopics = "/subscriptions/" + sub + "/providers/Microsoft.EventGrid/systemTopics"
 	onEvents  = root + "Microsoft.Web/sites/cmkguard/functions/resourceevents"
+
+	stateAccount = root + "Microsoft.Storage/storageAccounts/stguard"
+	deliverer    = root + "Microsoft.ManagedIdentity/userAssignedIdentities/id-delivery"
 )
 
 // listening is a world whose policy says where a subscription's events lead, and where
@@ -26,7 +29,7 @@ const (
 func listening(t *testing.T, change func(*setup)) *world {
 	t.Helper()
 	o := setup{kind: "v1", created: 72 * time.Hour}
-	o.declare.Resources.Function = onEvents
+	o.declare.Resources.Function, o.declare.Resources.Account, o.declare.Resources.Queue = onEvents, stateAccount, "cmkguard-events"
 	if change != nil {
 		change(&o)
 	}
@@ -55,6 +58,14 @@ func told2() map[string]map[string]any {
 		"cmkguard-chain":      filtered("StringBeginsWith", "Microsoft.Cache/redisEnterprise/", "Microsoft.KeyVault/"),
 		"cmkguard-governance": filtered("StringIn", rest...),
 	}
+}
+
+// byIdentity is one that leads to the queue, by an identity of its topic.
+func byIdentity() map[string]any {
+	return map[string]any{"provisioningState": "Succeeded", "deliveryWithResourceIdentity": map[string]any{
+		"identity":    map[string]any{"type": "UserAssigned", "userAssignedIdentity": deliverer},
+		"destination": map[string]any{"endpointType": "StorageQueue", "properties": map[string]any{"resourceId": stateAccount, "queueName": "cmkguard-events"}},
+	}}
 }
 
 // with is them with one changed; nil leaves it out.
@@ -86,7 +97,15 @@ func TestEventsOfASubscriptionReachUs(t *testing.T) {
 			w.sim.SetResourceEvents(topic(), map[string]map[string]any{"theirs": leads(function, "Succeeded")})
 		}, "none of the 1 event subscriptions of its topic cmkguard-resources leads to function resourceevents"},
 		"one leaves out types": {func(w *world) { w.sim.SetResourceEvents(topic(), with("cmkguard-governance", narrow)) }, "roleAssignments/delete"},
-		"one expired":          {func(w *world) { w.sim.SetResourceEvents(topic(), with("cmkguard-chain", expired)) }, "cmkguard-chain expired at 2026-01-01T00:00:00Z"},
+		"the topic lost its identity": {func(w *world) {
+			by := with("cmkguard-chain", byIdentity())
+			w.sim.SetResourceEvents(topic(), by)
+			w.sim.SetTopicIdentities(topic(), strings.ToUpper(deliverer))
+			w.hours(1)
+			w.want("by its identity", "SELF-001", 0, 0)
+			w.sim.SetTopicIdentities(topic())
+		}, "cmkguard-chain delivers by the identity id-delivery, which its topic cmkguard-resources does not have"},
+		"one expired": {func(w *world) { w.sim.SetResourceEvents(topic(), with("cmkguard-chain", expired)) }, "cmkguard-chain expired at 2026-01-01T00:00:00Z"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -144,6 +144,8 @@ func (j *judged) sort() (serve, soon []wiring.EventSubscription) {
 			j.faults = append(j.faults, fmt.Sprintf("%s expired at %s", last(s.ID), moment(s.Expires)))
 		case state == gone:
 			j.faults = append(j.faults, fmt.Sprintf("%s is in state %s", last(s.ID), orElse(s.State, "unknown")))
+		case s.As != "" && !slices.Contains(j.h.Topic.Value.Identities, s.As):
+			j.faults = append(j.faults, fmt.Sprintf("%s delivers by the identity %s, which its topic %s does not have", last(s.ID), last(s.As), j.topic))
 		case state == coming || young:
 			soon = append(soon, s)
 		default:

@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	sub      = "11111111-1111-1111-1111-111111111111"
-	topicID  = "/subscriptions/" + sub + "/resourceGroups/g/providers/Microsoft.EventGrid/systemTopics/cmkguard-resources"
-	function = "/subscriptions/" + sub + "/resourceGroups/g/providers/Microsoft.Web/sites/cmkguard/functions/resourceevents"
-	account  = "/subscriptions/" + sub + "/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/stguard"
+	sub       = "11111111-1111-1111-1111-111111111111"
+	topicID   = "/subscriptions/" + sub + "/resourceGroups/g/providers/Microsoft.EventGrid/systemTopics/cmkguard-resources"
+	function  = "/subscriptions/" + sub + "/resourceGroups/g/providers/Microsoft.Web/sites/cmkguard/functions/resourceevents"
+	deliverer = "/subscriptions/" + sub + "/resourcegroups/g/providers/microsoft.managedidentity/userassignedidentities/id-delivery"
+	account   = "/subscriptions/" + sub + "/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/stguard"
 )
 
 func where(key, operator string, values ...string) wiring.EventFilter {
@@ -45,9 +46,10 @@ func both() []wiring.EventSubscription {
 }
 
 func hearing(list ...wiring.EventSubscription) wiring.Hearing {
+	topic := wiring.SystemTopic{ID: azureid.MustResource(topicID), Source: "/subscriptions/" + sub, State: "Succeeded", Identities: []string{deliverer}}
 	return wiring.Hearing{
 		Subscription: sub,
-		Topic:        wiring.Read(wiring.SystemTopic{ID: azureid.MustResource(topicID), Source: "/subscriptions/" + sub, State: "Succeeded"}, "arm GET topic", now),
+		Topic:        wiring.Read(topic, "arm GET topic", now),
 		Heard:        wiring.Read(list, "arm GET eventSubscriptions", now),
 	}
 }
@@ -107,7 +109,10 @@ func TestWhatIsDoneReachesUs(t *testing.T) {
 		"by who did it":         {with(where("data.claims.appid", "StringIn", "x")), unknown, "all filters on data.claims.appid"},
 		"by who did it, beside": {append(both(), toUs("odd", where("data.claims.appid", "StringIn", "x"))), ok, ""},
 		"by numbers":            {with(where("data.operationName", "NumberIn", "1")), unknown, ""},
-		"every type by name":    {one(func(e *wiring.EventSubscription) { e.Types = []string{"All"} }), ok, ""},
+		"by an identity":        {one(func(e *wiring.EventSubscription) { e.As = deliverer }), ok, ""},
+		"by another's": {one(func(e *wiring.EventSubscription) { e.As = "/s/id-other" }), broken,
+			"governance delivers by the identity id-other, which its topic cmkguard-resources does not have"},
+		"every type by name": {one(func(e *wiring.EventSubscription) { e.Types = []string{"All"} }), ok, ""},
 	} {
 		v, _ := judgeEvents(hearing(c.list...), wiring.Heard{})
 		if v.Answer != c.want || !strings.Contains(v.Why, c.says) || v.Subject.ID != "/subscriptions/"+sub || len(v.Evidence) != 2 {

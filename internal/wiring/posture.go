@@ -115,13 +115,21 @@ type EventSubscription struct {
 	Queue   string        `json:"queue,omitempty"`   // of a storage account
 	Filters []EventFilter `json:"filters,omitempty"` // beside the types
 	Expires time.Time     `json:"expires,omitzero"`  // zero: never
+	// As is the identity of the topic by which it delivers, as in SystemTopic.Identities; ""
+	// for none, which is how functions and webhooks are called.
+	As string `json:"as,omitempty"`
 }
+
+// SystemAssigned stands for a resource's own identity among those that have an ARM id.
+const SystemAssigned = "systemassigned"
 
 // SystemTopic is the Event Grid system topic of a source.
 type SystemTopic struct {
 	ID     azureid.Resource `json:"id,omitzero"`
 	Source string           `json:"source"` // ARM id
 	State  string           `json:"state"`  // provisioning: Succeeded, Creating, ...
+	// Identities are those that it has: ARM ids in lower case, and SystemAssigned.
+	Identities []string `json:"identities,omitempty"`
 }
 
 // Alerting is who would tell about a vault.

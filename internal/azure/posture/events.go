@@ -3,6 +3,8 @@ package posture
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"cmkguard/internal/azureid"
@@ -18,6 +20,10 @@ type subscribed struct {
 		State    string `json:"provisioningState"`
 		Delivery struct {
 			To destination `json:"destination"`
+			As struct {
+				Type string `json:"type"`
+				ID   string `json:"userAssignedIdentity"`
+			} `json:"identity"`
 		} `json:"deliveryWithResourceIdentity"`
 		To      destination `json:"destination"`
 		Filter  filter      `json:"filter"`
@@ -48,13 +54,13 @@ type filter struct {
 
 func (s subscribed) fact() wiring.EventSubscription {
 	p := s.Properties
-	to := p.To
+	to, as := p.To, ""
 	if to.Kind == "" {
-		to = p.Delivery.To
+		to, as = p.Delivery.To, strings.ToLower(first(p.Delivery.As.ID, p.Delivery.As.Type))
 	}
 	out := wiring.EventSubscription{
 		ID: s.ID, State: p.State, Types: p.Filter.Types, Filters: p.Filter.conditions(),
-		Kind: to.Kind, To: first(to.Properties.ID, to.Properties.URL), Queue: to.Properties.Queue,
+		Kind: to.Kind, To: first(to.Properties.ID, to.Properties.URL), Queue: to.Properties.Queue, As: as,
 	}
 	if p.Expires != nil {
 		out.Expires = p.Expires.UTC()
@@ -111,7 +117,11 @@ func (c *Client) EventSubscription(ctx context.Context, id azureid.Resource) wir
 
 // topic is a Microsoft.EventGrid/systemTopics resource.
 type topic struct {
-	ID         string `json:"id"`
+	ID       string `json:"id"`
+	Identity struct {
+		Type  string         `json:"type"` // also both, with a comma between
+		Users map[string]any `json:"userAssignedIdentities"`
+	} `json:"identity"`
 	Properties struct {
 		Source string `json:"source"`
 		State  string `json:"provisioningState"`
@@ -120,7 +130,15 @@ type topic struct {
 
 func (t topic) fact() (wiring.SystemTopic, error) {
 	id, err := azureid.ParseResource(t.ID)
-	return wiring.SystemTopic{ID: id, Source: t.Properties.Source, State: t.Properties.State}, err
+	out := wiring.SystemTopic{ID: id, Source: t.Properties.Source, State: t.Properties.State}
+	for user := range t.Identity.Users {
+		out.Identities = append(out.Identities, strings.ToLower(user))
+	}
+	if strings.Contains(strings.ToLower(t.Identity.Type), wiring.SystemAssigned) {
+		out.Identities = append(out.Identities, wiring.SystemAssigned)
+	}
+	slices.Sort(out.Identities)
+	return out, err
 }
 
 // Topic reads a system topic.

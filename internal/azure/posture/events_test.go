@@ -19,12 +19,12 @@ func TestEventSubscriptionsOfBothDeliveries(t *testing.T) {
 	t.Parallel()
 	c, _ := serve(t, answer(200, `{"value":[
 		{"id":"/s/a","properties":{"provisioningState":"Succeeded","destination":{"endpointType":"WebHook","properties":{"endpointBaseUrl":"https://h.example/x"}},"filter":{"includedEventTypes":["Microsoft.KeyVault.KeyNearExpiry"]}}},
-		{"id":"/s/b","properties":{"provisioningState":"AwaitingManualAction","deliveryWithResourceIdentity":{"destination":{"endpointType":"StorageQueue","properties":{"resourceId":"/q","queueName":"n"}}},
+		{"id":"/s/b","properties":{"provisioningState":"AwaitingManualAction","deliveryWithResourceIdentity":{"identity":{"type":"UserAssigned","userAssignedIdentity":"/Subscriptions/S/Id"},"destination":{"endpointType":"StorageQueue","properties":{"resourceId":"/q","queueName":"n"}}},
 			"expirationTimeUtc":"2026-12-01T01:00:00+01:00","filter":{"subjectBeginsWith":"/a","subjectEndsWith":"b","isSubjectCaseSensitive":false,"includedEventTypes":null,"advancedFilters":[
 				{"operatorType":"StringIn","key":"data.operationName","values":["x","y"]},{"operatorType":"NumberGreaterThan","key":"data.n","value":3},{"operatorType":"IsNotNull","key":"data.m"}]}}}]}`))
 	want := []wiring.EventSubscription{
 		{ID: "/s/a", State: "Succeeded", Kind: "WebHook", To: "https://h.example/x", Types: []string{"Microsoft.KeyVault.KeyNearExpiry"}},
-		{ID: "/s/b", State: "AwaitingManualAction", Kind: "StorageQueue", To: "/q", Queue: "n", Expires: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), Filters: []wiring.EventFilter{
+		{ID: "/s/b", State: "AwaitingManualAction", Kind: "StorageQueue", To: "/q", Queue: "n", As: "/subscriptions/s/id", Expires: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), Filters: []wiring.EventFilter{
 			{Operator: "StringBeginsWith", Key: "subject", Values: []string{"/a"}}, {Operator: "StringEndsWith", Key: "subject", Values: []string{"b"}},
 			{Operator: "StringIn", Key: "data.operationName", Values: []string{"x", "y"}}, {Operator: "NumberGreaterThan", Key: "data.n", Values: []string{"3"}}, {Operator: "IsNotNull", Key: "data.m"},
 		}},
@@ -36,7 +36,7 @@ func TestEventSubscriptionsOfBothDeliveries(t *testing.T) {
 
 func TestTopicsAndTheirSubscriptionsByThemselves(t *testing.T) {
 	t.Parallel()
-	const topic = `{"id":"` + topicID + `","properties":{"source":"/subscriptions/` + sub + `","topicType":"Microsoft.Resources.Subscriptions","provisioningState":"Failed"}}`
+	const topic = `{"id":"` + topicID + `","identity":{"type":"SystemAssigned, UserAssigned","userAssignedIdentities":{"/Subscriptions/S/Id":{"clientId":"c"}}},"properties":{"source":"/subscriptions/` + sub + `","topicType":"Microsoft.Resources.Subscriptions","provisioningState":"Failed"}}`
 	c, a := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body := topic
 		switch r.URL.Path {
@@ -54,7 +54,7 @@ func TestTopicsAndTheirSubscriptionsByThemselves(t *testing.T) {
 	})
 	ctx := context.Background()
 	id := azureid.MustResource(topicID)
-	want := wiring.SystemTopic{ID: id, Source: "/subscriptions/" + sub, State: "Failed"}
+	want := wiring.SystemTopic{ID: id, Source: "/subscriptions/" + sub, State: "Failed", Identities: []string{"/subscriptions/s/id", wiring.SystemAssigned}}
 	same := cmp.Comparer(func(a, b azureid.Resource) bool { return a.Equal(b) })
 	if one := c.Topic(ctx, id); !one.OK() || !cmp.Equal(want, one.Value, same) {
 		t.Errorf("%+v", one)
