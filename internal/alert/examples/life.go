@@ -3,6 +3,7 @@ package examples
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"cmkguard/internal/alert"
@@ -27,6 +28,11 @@ func (s shop) life() []Example {
 func (s shop) reminder() alert.Alert {
 	a := s.keyDeleted()
 	a.Lifecycle, a.Title, a.Since, a.Event, a.Key = alert.Update, "Nobody answered in 30 minutes: "+a.Title, s.at.Add(-hour/2), "", ""
+	a.Commands = append(a.Commands, alert.Command{
+		Does: "says that you work on it: nobody is reminded or called further",
+		Line: "cmkguard alert ack " + strings.TrimPrefix(a.DedupKey, alert.KeyPrefix) + " --reason 'looking at it'",
+	})
+	a.Notes = append(a.Notes, "it is open and nobody acknowledged it for 30 minutes")
 	return a
 }
 
