@@ -176,7 +176,7 @@ func TestKilledAtEveryCall(t *testing.T) {
 		}
 		for name, azure := range otherAnswers() {
 			o.azure = azure
-			killEverywhere(t, kind+", "+name, o, 24)
+			killEverywhere(t, kind+", "+name, o, 60)
 		}
 	}
 }
