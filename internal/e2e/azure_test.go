@@ -84,7 +84,7 @@ func TestSignalsSurviveDuplicatesAndAStorageCrash(t *testing.T) {
 	t.Parallel()
 	s := azurite.Start(t)
 	w := onAzurite(t, s)
-	signals := 200
+	signals := 100
 	if n, err := strconv.Atoi(os.Getenv("CMKGUARD_SIGNALS")); err == nil {
 		signals = n
 	}
