@@ -31,7 +31,7 @@ test: ## every test that needs only Go and make
 race: ## the tests under the race detector, without the stories that one goroutine plays (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 60m -shuffle=on -skip 'Killed|WhateverHappens|AnyOrder|Storm' $$($(GO) list ./internal/... ./handlers/... | grep -v '/internal/e2e$$')
 
-crash: ## kill the process at every call of a rotation, every fourth where the cluster follows by itself, every twelfth of a repair (EVERY=1: at each): minutes
+crash: ## kill the process at every call of a rotation, every eighth where the cluster follows by itself, every twelfth of a repair (EVERY=1: at each): minutes
 	@set -o pipefail; CMKGUARD_CRASH=all CMKGUARD_EVERY=$(EVERY) $(GO) test -timeout 60m -run 'Killed' -v -parallel 4 ./internal/guard ./internal/e2e | grep -v '^ *\(=== \|--- PASS: Test[A-Za-z]*/\)'
 
 model: ## 10,000 random worlds, people and attackers against the invariants (RAPID_SEED=0: others each time): minutes

@@ -117,7 +117,7 @@ func (w *world) givenBack(r revocation) error {
 // late; one heir or two go on, and the repair happens exactly once.
 func TestRepairsKilledAtEveryCall(t *testing.T) {
 	t.Parallel()
-	every := sparse(t, 36, 12)
+	every := sparse(t, 72, 12)
 	all := revocations()
 	maps.Copy(all, losses())
 	for _, name := range slices.Sorted(maps.Keys(all)) {
